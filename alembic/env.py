@@ -1,0 +1,63 @@
+"""Alembic's environment: the registry's metadata, the application's settings, one migration at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import fastapi_application.encyclopedia  # noqa: F401 - loads every model
+from alembic import context
+from fastapi_application.core.config import get_settings
+from fastapi_application.core.db import Base
+
+# One migration at a time, however many workers start at once.
+LOCK_ID = 7_355_608
+LOCK_TIMEOUT = "5s"
+CONNECT_TIMEOUT_S = 10
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations on a connection."""
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True, transaction_per_migration=True)
+    # Another migration may take as long as it wants; after that, no lock may be waited for that keeps the service waiting.
+    connection.execute(text("SET lock_timeout = 0"))
+    connection.execute(text(f"SELECT pg_advisory_lock({LOCK_ID})"))
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.commit()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text(f"SELECT pg_advisory_unlock({LOCK_ID})"))
+        connection.execute(text("RESET lock_timeout"))
+        connection.commit()
+
+
+async def migrate_online() -> None:
+    """Connect and migrate. Statements may take their time."""
+    engine = create_async_engine(
+        get_settings().db.sqlalchemy_url(),
+        poolclass=pool.NullPool,
+        connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "frankenjet-migrations"}},
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+def migrate_offline() -> None:
+    """Print the SQL."""
+    context.configure(url="postgresql+asyncpg://", target_metadata=Base.metadata, literal_binds=True, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    migrate_offline()
+elif (given := context.config.attributes.get("connection")) is not None:
+    migrate(given)
+else:
+    asyncio.run(migrate_online())

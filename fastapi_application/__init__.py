@@ -1,0 +1,1 @@
+"""FrankenJet API: an encyclopedia of aviation history."""

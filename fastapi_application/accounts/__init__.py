@@ -1,0 +1,1 @@
+"""Accounts on FastAPI Users: bearer tokens in PostgreSQL, hashed."""

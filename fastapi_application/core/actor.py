@@ -1,0 +1,45 @@
+"""Who acts: what services know of the account behind a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+class Role(StrEnum):
+    """What an account may do; each role may do all that the ones before it may."""
+
+    READER = "reader"
+    EDITOR = "editor"
+    MODERATOR = "moderator"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def rank(self) -> int:
+        """Position in the order of rights."""
+        return list(Role).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The account behind a request, detached from any session. `id` is None for the system itself (the seed)."""
+
+    id: UUID | None
+    role: Role
+    is_verified: bool = True
+
+    def has_role(self, role: Role) -> bool:
+        """Whether this actor has the role or a higher one."""
+        return self.role.rank >= role.rank
+
+
+SYSTEM = Actor(id=None, role=Role.ADMINISTRATOR)
+
+
+def sees_unpublished(viewer: Actor | None) -> bool:
+    """Whether this viewer may see what the public may not; None is an anonymous reader."""
+    return viewer is not None and viewer.has_role(Role.EDITOR)

@@ -1,0 +1,219 @@
+"""Settings: environment variables and `.env`, grouped by `__`.
+
+`DB__HOST` is `Settings().db.host`. Secrets have no default outside local mode: in production the application
+refuses to start without them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+MIN_SECRET_LENGTH = 32
+_SAMPLE_SECRETS = {"secret", "changeme", "change-me", "password"}
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    parts = _split(value)
+    return [ip_network(part, strict=False) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
+
+
+type StringList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+type Network = IPv4Network | IPv6Network
+type NetworkList = Annotated[list[Network], NoDecode, BeforeValidator(_networks)]
+
+
+class ConfigurationError(Exception):
+    """The settings are unusable; the text is one sentence for the operator."""
+
+
+class AppSettings(BaseModel):
+    """`APP__*`: what this process is."""
+
+    mode: Literal["local", "production"] = "local"
+    public_url: str = "http://localhost:8000"
+    debug_headers: bool = False
+
+
+class LocalSettings(BaseModel):
+    """`LOCAL__*`: where the embedded servers keep their state."""
+
+    dir: Path = PROJECT_ROOT / ".local"
+
+
+class LogSettings(BaseModel):
+    """`LOG__*`: level, shape and target of the log."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    format: Literal["json", "human"] = "json"
+    file: Path | None = None
+
+
+class ServerSettings(BaseModel):
+    """`SERVER__*`: the HTTP edge."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    trusted_proxies: NetworkList = []
+    allowed_hosts: StringList = ["*"]
+    cors_origins: StringList = []
+
+
+class DatabaseSettings(BaseModel):
+    """`DB__*`: PostgreSQL, by one URL or by parts. A host that begins with `/` is a Unix socket directory."""
+
+    url: SecretStr | None = None
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    user: str = "frankenjet"
+    password: SecretStr = SecretStr("")
+    name: str = "frankenjet"
+    pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            known = value is None or make_url(value.get_secret_value()).get_backend_name() in {"postgresql", "postgres"}
+        except ArgumentError:
+            known = False
+        if not known:
+            message = "must look like postgresql://user:password@host:5432/database"
+            raise ValueError(message)
+        return value
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the operator named a server; if not, the embedded one is used."""
+        return self.url is not None or self.host is not None
+
+    def sqlalchemy_url(self) -> URL:
+        """The URL for SQLAlchemy's asyncpg dialect."""
+        if self.url is not None:
+            url = make_url(self.url.get_secret_value())
+            # asyncpg's name for what libpq, and so everybody's example, calls sslmode.
+            query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+            return url.set(drivername="postgresql+asyncpg", query=query)
+        host = self.host or "localhost"
+        socket = host.startswith("/")
+        return URL.create(
+            "postgresql+asyncpg",
+            username=self.user,
+            password=self.password.get_secret_value() or None,
+            host=None if socket else host,
+            port=None if socket else self.port,
+            database=self.name,
+            query={"host": host, "port": str(self.port)} if socket else {},
+        )
+
+
+class RedisSettings(BaseModel):
+    """`REDIS__*`: Redis, by one URL or by parts."""
+
+    url: SecretStr | None = None
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] = 6379
+    password: SecretStr = SecretStr("")
+    db: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the operator named a server; if not, the embedded one is used."""
+        return self.url is not None or self.host is not None
+
+
+class AuthSettings(BaseModel):
+    """`AUTH__*`: lifetimes, in seconds."""
+
+    access_ttl_s: Annotated[int, Field(ge=1)] = 900
+
+
+class AccessTokenSettings(BaseModel):
+    """`ACCESS_TOKEN__*`: secrets that sign the links of verification and password-reset mails."""
+
+    reset_password_token_secret: SecretStr = SecretStr("")
+    verification_token_secret: SecretStr = SecretStr("")
+
+
+class Settings(BaseSettings):
+    """All settings. Read once per process by `get_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__",
+        env_file=PROJECT_ROOT / ".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+    )
+
+    app: AppSettings = AppSettings()
+    local: LocalSettings = LocalSettings()
+    log: LogSettings = LogSettings()
+    server: ServerSettings = ServerSettings()
+    db: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    auth: AuthSettings = AuthSettings()
+    access_token: AccessTokenSettings = AccessTokenSettings()
+
+    _made_up: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def made_up_secrets(self) -> tuple[str, ...]:
+        """The variables of the secrets that nobody has set, so that this process made them up."""
+        return tuple(self._made_up)
+
+    @model_validator(mode="after")
+    def _secrets_are_set(self) -> Self:
+        weak: list[str] = []
+        for name in AccessTokenSettings.model_fields:
+            value = getattr(self.access_token, name).get_secret_value()
+            if self.app.mode == "local" and not value:
+                # Good for one process; commands of local mode keep one for the installation in its place.
+                setattr(self.access_token, name, SecretStr(secrets.token_urlsafe(MIN_SECRET_LENGTH)))
+                self._made_up.append(f"ACCESS_TOKEN__{name.upper()}")
+            elif self.app.mode == "production" and _is_weak(value):
+                weak.append(f"ACCESS_TOKEN__{name.upper()}")
+        if weak:
+            message = f"{' and '.join(weak)} must be set to at least {MIN_SECRET_LENGTH} random characters in production"
+            raise ValueError(message)
+        return self
+
+
+def _is_weak(secret: str) -> bool:
+    repeated = len(set(secret)) < MIN_SECRET_LENGTH // 4
+    return len(secret) < MIN_SECRET_LENGTH or repeated or any(sample in secret.lower() for sample in _SAMPLE_SECRETS)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings once.
+
+    Raises:
+        ConfigurationError: a value is missing or unusable; the text names the variable, never its value.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(_sentence(item["loc"], item["msg"]) for item in error.errors())
+        raise ConfigurationError(problems) from None
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = "__".join(str(part).upper() for part in location)
+    text = message.removeprefix("Value error, ")
+    return f"{name}: {text}" if name else text

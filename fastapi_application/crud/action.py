@@ -1,0 +1,76 @@
+"""`run_crud_action`: one handler, one action, one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from fastapi_application.core.db import DATABASE_ERRORS
+from fastapi_application.crud.db_errors import is_retryable, translate_db_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+MAX_ATTEMPTS = 3
+_CALLBACKS = "on_commit"
+_logger = structlog.get_logger(__name__)
+
+
+class AfterCommit(IntEnum):
+    """When a callback runs after the commit: readers see the change before anybody is told of it."""
+
+    CACHE_TAGS = 1
+    LIMITER_IDENTITY = 2
+    JOB_WAKE_UP = 3
+    FILE_DELETION = 4
+
+
+def on_commit(session: AsyncSession, callback: Callable[[], Awaitable[Any]], phase: AfterCommit) -> None:
+    """Run `callback` after the action's commit, never after a rollback, in the order of the phases."""
+    session.info.setdefault(_CALLBACKS, []).append((phase, callback))
+
+
+async def run_crud_action[**P, R](
+    session: AsyncSession,
+    service_method: Callable[P, Awaitable[R]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run one service method in a transaction of its own and return what it returned.
+
+    The commit is over when this returns, so a response never precedes it. A session that already has a transaction
+    is refused: joining it would silently lose the write. Serialisation failures and deadlocks repeat the whole action.
+
+    Raises:
+        AppError: what the service raised, or what an error of the database means to a client.
+
+    """
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        session.info[_CALLBACKS] = []
+        try:
+            async with session.begin():
+                result = await service_method(*args, **kwargs)
+        except DATABASE_ERRORS as error:
+            session.expunge_all()
+            if attempt < MAX_ATTEMPTS and isinstance(error, DBAPIError) and is_retryable(error):
+                await asyncio.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311 - jitter, not a secret
+                continue
+            raise translate_db_error(error) from error
+        await _run_callbacks(session)
+        return result
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+async def _run_callbacks(session: AsyncSession) -> None:
+    for _, callback in sorted(session.info.pop(_CALLBACKS), key=lambda item: item[0]):
+        try:
+            await callback()
+        except Exception:  # noqa: BLE001 - the change is saved: no error here may tell the client otherwise
+            await _logger.aexception("on_commit_failed", callback=getattr(callback, "__qualname__", repr(callback)))

@@ -1,0 +1,164 @@
+"""A page of a list, rendered by PostgreSQL in one statement."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, cached_property
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, Label, Select, Text, cast, func, inspect, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from fastapi_application.core.errors import FieldError, ValidationFailedError
+from fastapi_application.crud.cursor import decode_cursor, encode_cursor
+from fastapi_application.crud.list_query import (
+    MAX_DEPTH,
+    ListParams,
+    SortKey,
+    conditions,
+    count_up_to,
+    filters_of,
+    keyset,
+    parse_sort,
+    sort_keys,
+)
+from fastapi_application.crud.models import EntityModel
+from fastapi_application.crud.read_query import json_list, select_json, utc_text
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list as a client gets it, and what its Link header needs."""
+
+    body: bytes
+    has_next: bool
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """The query behind one page."""
+
+    model: type[EntityModel]
+    entity: Any
+    schema: type[BaseModel]
+    parameters: ListParams
+    visible: Sequence[ColumnElement[bool]]
+    everything: bool
+
+    @cached_property
+    def filters(self) -> list[ColumnElement[bool]]:
+        """What the client asked for."""
+        return conditions(self.entity, filters_of(self.model, self.schema, everything=self.everything), self.parameters)
+
+    @cached_property
+    def keys(self) -> list[SortKey]:
+        """The total order of the list."""
+        return parse_sort(self.parameters.sort, sort_keys(self.model, self.schema))  # type: ignore[attr-defined] # generated
+
+    async def numbered(self, session: AsyncSession) -> Page:
+        """Render page `page` with the total: exact without filters, else counted up to the greatest depth.
+
+        Raises:
+            ValidationFailedError: the page lies deeper than numbers go.
+
+        """
+        page, size = self.parameters.page, self.parameters.size
+        if page * size > MAX_DEPTH:
+            detail = f"page × size is at most {MAX_DEPTH}; use `cursor` to go further."
+            raise ValidationFailedError(errors=[FieldError("/query/page", "page_too_deep", detail)])
+        where = [*self.filters, *self.visible]
+        raw = self.parameters.to_raw_params().as_limit_offset()
+        rows = self._rows(where).limit(raw.limit).offset(raw.offset)
+        items, total = (await session.execute(select(self._items(rows), self._total(where)))).one()
+        exact = not self.filters or total <= MAX_DEPTH
+        shown = total if exact else MAX_DEPTH
+        pages = -(-shown // size)
+        tail = {"total": shown, "total_exact": exact, "page": page, "size": size, "pages": pages}
+        return Page(_envelope(items, tail), has_next=page < pages and (page + 1) * size <= MAX_DEPTH)
+
+    async def after_cursor(self, session: AsyncSession) -> Page:
+        """Render what follows a cursor: rows that come or go meanwhile move no other row.
+
+        Raises:
+            ValidationFailedError: the cursor is not one of this query, or a page is named as well.
+
+        """
+        if "page" in self.parameters.model_fields_set:
+            detail = "Use either `page` or `cursor`."
+            raise ValidationFailedError(errors=[FieldError("/query/cursor", "cursor_with_page", detail)])
+        size, where = self.parameters.size, [*self.filters, *self.visible]
+        if self.parameters.cursor:
+            values = self._typed(decode_cursor(self.parameters.cursor, self._scope))
+            where.append(keyset(self.entity, self.keys, values))
+        # One row more than the page tells whether there is another page.
+        found = self._rows(where).limit(size + 1).subquery()
+        last = select(*self._key_values(found)).order_by(found.c.n).offset(size - 1).limit(1)
+        items, count, values = (
+            await session.execute(
+                select(
+                    self._items(self._rows(where).limit(size)),
+                    select(func.count()).select_from(found).scalar_subquery(),
+                    cast(json_list(last), Text),
+                ),
+            )
+        ).one()
+        cursor = encode_cursor(list(orjson.loads(values)[0].values()), self._scope) if count > size else None
+        return Page(_envelope(items, {"size": size, "next_cursor": cursor}), cursor is not None, cursor)
+
+    @property
+    def _scope(self) -> str:
+        """What a cursor is bound to: kind, order and filters."""
+        given = self.parameters.model_dump_json(exclude={"cursor", "size", "page"}, exclude_none=True)
+        return f"{self.model.__kind__}?{given}"
+
+    def _rows(self, where: list[ColumnElement[bool]]) -> Select[Any]:
+        """The ids of a page in their order, with the values that they are ordered by."""
+        order = [key.order(self.entity) for key in self.keys]
+        columns = [getattr(self.entity, key.attribute).label(f"k{index}") for index, key in enumerate(self.keys)]
+        number = func.row_number().over(order_by=order).label("n")
+        return select(self.entity.id, number, *columns).where(*where).order_by(*order)
+
+    def _items(self, rows: Select[Any]) -> ColumnElement[str]:
+        page = rows.subquery()
+        entity, columns = _item_columns(self.model, self.schema, everything=self.everything)
+        return cast(json_list(select(*columns).join(page, page.c.id == entity.id).order_by(page.c.n)), Text)
+
+    def _total(self, where: list[ColumnElement[bool]]) -> ColumnElement[int]:
+        if self.filters:
+            return count_up_to(self.entity, where, MAX_DEPTH + 1)
+        return select(func.count()).select_from(self.entity).where(*where).scalar_subquery()
+
+    def _key_values(self, rows: Any) -> list[ColumnElement[Any]]:
+        """The sort values as JSON that reads back to the same values."""
+        columns = [rows.c[f"k{index}"] for index in range(len(self.keys))]
+        return [(utc_text(column) if column.type.python_type is datetime else column).label(column.key) for column in columns]
+
+    def _typed(self, values: list[Any]) -> list[Any]:
+        columns = [inspect(self.model).column_attrs[key.attribute].columns[0] for key in self.keys]
+        return [_from_json(value, column.type.python_type) for value, column in zip(values, columns, strict=True)]
+
+
+@cache
+def _item_columns(model: type[EntityModel], schema: type[BaseModel], *, everything: bool) -> tuple[Any, list[Label[Any]]]:
+    """Return an alias and the columns that render an item of it, built once: building them costs more than running them."""
+    entity = aliased(model)
+    return entity, select_json(schema, entity, everything=everything)
+
+
+def _from_json(value: Any, python_type: type) -> Any:
+    if value is None:
+        return None
+    if python_type is datetime:
+        return datetime.fromisoformat(value)
+    return uuid.UUID(value) if python_type is uuid.UUID else value
+
+
+def _envelope(items: str, members: dict[str, Any]) -> bytes:
+    return b'{"items":' + items.encode() + b"," + orjson.dumps(members)[1:]

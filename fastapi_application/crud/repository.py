@@ -1,0 +1,191 @@
+"""Queries over one kind of entity. Repositories never commit."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
+
+from fastapi_application.core.actor import Actor, sees_unpublished
+from fastapi_application.core.errors import FieldError, MovedError, NotFoundError, SlugTakenError
+from fastapi_application.crud.list_query import (
+    ListParams,
+)
+from fastapi_application.crud.models import EntityModel, EntitySlug
+from fastapi_application.crud.pages import Page, PageQuery
+from fastapi_application.crud.read_query import json_object, select_json
+from fastapi_application.crud.schemas import is_slug, parse_uuid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+MAX_AUTOMATIC_SUFFIX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An entity as a client gets it."""
+
+    id: uuid.UUID
+    slug: str
+    version: int
+    body: bytes
+
+    @property
+    def etag(self) -> str:
+        """`<id8>.<version>.<hash>`: which entity, which version of it, and which rendering (names of others included)."""
+        return f'"{self.id.hex[:8]}.{self.version}.{content_hash(self.body)}"'
+
+
+def content_hash(body: bytes) -> str:
+    """A short hash of the bytes, the same on every worker and after every restart."""
+    return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+# The expressions of a kind are built once: building them costs more than running them, and a lock waits meanwhile.
+
+
+@cache
+def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id: bool, everything: bool) -> Select[Any]:
+    """Return the statement that renders the entity `:ref`."""
+    body = json_object(select_json(schema, model, everything=everything), within=model)
+    public = None if everything else model.is_public(model)
+    named = (model.id if by_id else model.slug) == bindparam("ref")
+    return select(model.id, model.slug, model.version, cast(body, Text)).where(named, *([] if public is None else [public]))
+
+
+@cache
+def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> Select[Any]:
+    """Return the statement that renders the write document of the entity `:id`."""
+    body = json_object(select_json(schema, model), within=model)
+    return select(cast(body, Text)).where(model.id == bindparam("id"))
+
+
+class Repository[M: EntityModel]:
+    """Reads and locks entities of one kind."""
+
+    def __init__(self, session: AsyncSession, model: type[M]) -> None:
+        """Bind the repository to a session; the transaction is the caller's."""
+        self.session = session
+        self.model = model
+
+    # --- one entity -------------------------------------------------------------------------------------------------
+
+    async def document(self, ref: str, schema: type[BaseModel], viewer: Actor | None) -> Document:
+        """Render one entity.
+
+        Raises:
+            NotFoundError: nothing answers to the ref, or nothing that the viewer may see.
+            MovedError: the slug is a former one.
+
+        """
+        identifier = parse_uuid(ref)
+        statement = _document_query(self.model, schema, by_id=identifier is not None, everything=sees_unpublished(viewer))
+        found = await self.session.execute(statement, {"ref": identifier or ref}) if identifier or is_slug(ref) else None
+        row = found.one_or_none() if found else None
+        if row is None:
+            await self._raise_moved(ref, viewer)
+            raise NotFoundError
+        return Document(row[0], row[1], row[2], row[3].encode())
+
+    async def lock(self, ref: str, *, deletes: bool = False) -> M:
+        """Lock one entity for a change. What the lock guards is read after it, not before the wait.
+
+        Others may go on linking to an entity that changes, but not to one that is being deleted.
+
+        Raises:
+            NotFoundError: nothing answers to the ref.
+            MovedError: the slug is a former one.
+
+        """
+        identifier = parse_uuid(ref)
+        if identifier is None and not is_slug(ref):
+            raise NotFoundError
+        matches = self.model.id == identifier if identifier else self.model.slug == ref
+        statement = select(self.model).where(matches).with_for_update(key_share=not deletes)
+        entity: M | None = (await self.session.execute(statement)).scalar_one_or_none()
+        if entity is None:
+            await self._raise_moved(ref, None, everything=True)
+            raise NotFoundError
+        return entity
+
+    async def snapshot(self, identifier: uuid.UUID, schema: type[BaseModel]) -> dict[str, Any]:
+        """Return the write document of an entity: its writable fields, with references as slugs."""
+        text = (await self.session.execute(_snapshot_query(self.model, schema), {"id": identifier})).scalar_one()
+        document: dict[str, Any] = orjson.loads(text)
+        return document
+
+    async def snapshots(self, schema: type[BaseModel]) -> dict[uuid.UUID, tuple[uuid.UUID | None, dict[str, Any]]]:
+        """Return the write documents of all entities by id, each with the account that changed it last."""
+        body = json_object(select_json(schema, self.model), within=self.model)
+        rows = await self.session.execute(select(self.model.id, self.model.updated_by, cast(body, Text)))
+        return {identifier: (editor, orjson.loads(text)) for identifier, editor, text in rows}
+
+    def visible(self, entity: Any, viewer: Actor | None) -> Sequence[ColumnElement[bool]]:
+        """Return the condition that hides from this viewer what is not public."""
+        public = None if sees_unpublished(viewer) else self.model.is_public(entity)
+        return [] if public is None else [public]
+
+    async def _raise_moved(self, ref: str, viewer: Actor | None, *, everything: bool = False) -> None:
+        if not is_slug(ref):
+            return
+        visible = [] if everything else self.visible(self.model, viewer)
+        former = (EntitySlug.kind == self.model.__kind__, EntitySlug.slug == ref, EntitySlug.entity_id == self.model.id)
+        slug = await self.session.scalar(select(self.model.slug).where(*former, *visible))
+        if slug is not None:
+            raise MovedError(self.model.__kind__, ref, slug)
+
+    # --- lists ------------------------------------------------------------------------------------------------------
+
+    async def page(self, schema: type[BaseModel], parameters: ListParams, viewer: Actor | None) -> Page:
+        """Render a page: by number with a total, or by cursor."""
+        entity = aliased(self.model)
+        visible = self.visible(entity, viewer)
+        query = PageQuery(self.model, entity, schema, parameters, visible, everything=sees_unpublished(viewer))
+        return await (query.numbered(self.session) if parameters.cursor is None else query.after_cursor(self.session))
+
+    # --- slugs ------------------------------------------------------------------------------------------------------
+
+    async def claim_slug(self, slug: str, identifier: uuid.UUID) -> None:
+        """Reserve an explicit slug for an entity.
+
+        Raises:
+            SlugTakenError: it is, or was, another entity's.
+
+        """
+        if not await self._claim(slug, identifier):
+            raise SlugTakenError(errors=[FieldError("/body/slug", "slug_taken", SlugTakenError.default_detail)])
+
+    async def claim_free_slug(self, base: str, identifier: uuid.UUID) -> str:
+        """Reserve the first that is free of `base`, `base-2`, `base-3` and so on."""
+        for number in range(1, MAX_AUTOMATIC_SUFFIX):
+            suffix = "" if number == 1 else f"-{number}"
+            slug = f"{base[: 120 - len(suffix)].rstrip('-')}{suffix}"
+            if await self._claim(slug, identifier):
+                return slug
+        raise SlugTakenError
+
+    async def _claim(self, slug: str, identifier: uuid.UUID) -> bool:
+        """Insert, or find that the entity had this slug before. A concurrent claim of another entity is waited for."""
+        values = {"kind": self.model.__kind__, "slug": slug, "entity_id": identifier}
+        claim = insert(EntitySlug).values(values)
+        claim = claim.on_conflict_do_update(
+            index_elements=["kind", "slug"],
+            set_={"entity_id": claim.excluded.entity_id},
+            where=EntitySlug.entity_id == claim.excluded.entity_id,
+        )
+        return (await self.session.execute(claim.returning(EntitySlug.slug))).one_or_none() is not None
+
+    async def release_slugs(self, identifier: uuid.UUID) -> None:
+        """Free all slugs of an entity that is deleted."""
+        await self.session.execute(delete(EntitySlug).where(EntitySlug.kind == self.model.__kind__, EntitySlug.entity_id == identifier))

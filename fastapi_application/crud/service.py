@@ -1,0 +1,205 @@
+"""The generic service: reads and safe writes of one kind. An entity's own service adds its rules to the hooks."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ValidationError
+from slugify import slugify
+from sqlalchemy import func
+
+from fastapi_application.core.errors import InUseError, PreconditionFailedError
+from fastapi_application.crud import write as writing
+from fastapi_application.crud.in_use import references_to
+from fastapi_application.crud.merge_patch import merge_patch
+from fastapi_application.crud.pages import Page
+from fastapi_application.crud.references import Resolved, mentions, resolve
+from fastapi_application.crud.repository import Document, Repository
+from fastapi_application.crud.schemas import parse_uuid
+from fastapi_application.crud.validation import validation_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from fastapi_application.core.actor import Actor
+    from fastapi_application.crud.list_query import ListParams
+    from fastapi_application.crud.models import EntityModel
+    from fastapi_application.crud.schemas import WriteSchema
+
+MAX_AUTOMATIC_SLUG = 110
+
+
+class ReadService[M: EntityModel]:
+    """Reads of one kind. Methods run inside `run_crud_action`."""
+
+    model: ClassVar[type[Any]]
+    item_schema: ClassVar[type[BaseModel]]
+    detail_schema: ClassVar[type[BaseModel]]
+    default_sort: ClassVar[str] = "name"
+
+    def __init__(self, session: AsyncSession) -> None:
+        """Bind the service to the session of its action."""
+        self.session = session
+        self.repository: Repository[M] = Repository(session, self.model)
+
+    async def list(self, parameters: ListParams, viewer: Actor | None) -> Page:
+        """Render a page of the list."""
+        return await self.repository.page(self.item_schema, parameters, viewer)
+
+    async def read(self, ref: str, viewer: Actor | None) -> Document:
+        """Render one entity by slug or id."""
+        return await self.repository.document(ref, self.detail_schema, viewer)
+
+
+class EntityService[M: EntityModel, W: WriteSchema](ReadService[M]):
+    """Reads and writes of one kind."""
+
+    write_schema: ClassVar[type[Any]]
+
+    async def create(self, body: W, actor: Actor) -> Document:
+        """Create an entity; its slug comes from its name unless the body has one."""
+        entity = await self.insert(body, actor, uuid.uuid4())
+        return await self.read(str(entity.id), actor)
+
+    async def insert(self, body: W, actor: Actor, identifier: uuid.UUID) -> M:
+        """Add an entity under a given id."""
+        document = body.model_dump(mode="json", by_alias=True)
+        resolved = await self._resolve(document, set(document))
+        entity: M = self.model(id=identifier, created_by=actor.id)
+        entity.slug = await self._first_slug(body, entity.id)
+        writing.apply(entity, self.write_schema, document, set(document) - {"slug"}, resolved)
+        await self.before_insert(entity, actor)
+        await self.before_write({key for key, value in document.items() if value})
+        self.session.add(entity)
+        await self.session.flush()
+        await self.after_write(entity, set(document))
+        return entity
+
+    async def replace(self, ref: str, if_match: frozenset[str], body: W, actor: Actor) -> Document:
+        """Replace every writable field; what the body lacks becomes empty, the slug stays."""
+        return await self.change(ref, if_match, lambda _: body, actor)
+
+    async def patch(self, ref: str, if_match: frozenset[str], patch: dict[str, Any], actor: Actor) -> Document:
+        """Apply a JSON Merge Patch (RFC 7396) to the write document. A slug that it does not name may follow the change."""
+        return await self.change(ref, if_match, lambda current: self.validate(merge_patch({**current, "slug": None}, patch)), actor)
+
+    async def delete(self, ref: str, if_match: frozenset[str], actor: Actor) -> None:
+        """Delete an entity that nothing else refers to.
+
+        Raises:
+            InUseError: something refers to it; says what.
+
+        """
+        entity = await self.repository.lock(ref, deletes=True)
+        await self.check_version(entity, if_match, actor)
+        references = await references_to(self.session, entity)
+        if references:
+            raise InUseError(references=references)
+        await self.repository.release_slugs(entity.id)
+        await self.session.delete(entity)
+        await self.session.flush()
+
+    async def change(self, ref: str, if_match: frozenset[str] | None, make: Callable[[dict[str, Any]], W], actor: Actor) -> Document:
+        """Lock the entity, make its new write document, save what differs. No difference: the version stays."""
+        entity = await self.repository.lock(ref)
+        if if_match is not None:
+            await self.check_version(entity, if_match, actor)
+        current = await self.repository.snapshot(entity.id, self.write_schema)
+        body = make(current)
+        await self._save(entity, current, body, actor)
+        return await self.read(str(entity.id), actor)
+
+    def validate(self, document: dict[str, Any]) -> W:
+        """Check a patched document as a whole.
+
+        Raises:
+            ValidationFailedError: naming each wrong field.
+
+        """
+        try:
+            body: W = self.write_schema.model_validate(document)
+        except ValidationError as error:
+            raise validation_failed(error, "/body", self.read_only_fields()) from None
+        return body
+
+    @classmethod
+    def read_only_fields(cls) -> frozenset[str]:
+        """Return the keys that responses have and requests must not."""
+        keys = {field.alias or name for name, field in cls.detail_schema.model_fields.items()}
+        return frozenset(keys - {field.alias or name for name, field in cls.write_schema.model_fields.items()})
+
+    async def check_version(self, entity: M, if_match: frozenset[str], actor: Actor) -> None:
+        """Refuse a change of a version that the client has not seen.
+
+        Raises:
+            PreconditionFailedError: with the current ETag.
+
+        """
+        if f"{entity.id.hex[:8]}.{entity.version}" not in if_match:
+            etag = (await self.read(str(entity.id), actor)).etag
+            raise PreconditionFailedError(headers={"ETag": etag}, current_etag=etag)
+
+    # --- hooks ------------------------------------------------------------------------------------------------------
+
+    def automatic_slug(self, body: W, identifier: uuid.UUID) -> str:  # noqa: ARG002 - for overriders
+        """Return the slug that a new entity gets unless its body has one; a number is added if it is taken."""
+        text = str(getattr(body, self.model.__label__))
+        return slugify(text, max_length=MAX_AUTOMATIC_SLUG, word_boundary=True) or self.model.__kind__
+
+    async def before_insert(self, entity: M, actor: Actor) -> None:
+        """Set what is not in the body."""
+
+    async def before_write(self, changed: set[str]) -> None:
+        """Take locks that must be held before the first statement of the change."""
+
+    async def after_write(self, entity: M, changed: set[str]) -> None:
+        """Check, inside the transaction, what spans several rows."""
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    async def _first_slug(self, body: W, identifier: uuid.UUID) -> str:
+        if body.slug is not None:
+            await self.repository.claim_slug(body.slug, identifier)
+            return body.slug
+        base = self.automatic_slug(body, identifier)
+        if parse_uuid(base):  # a path would take it for an id
+            base = f"{self.model.__kind__}-{base}"
+        return await self.repository.claim_free_slug(base, identifier)
+
+    async def _save(self, entity: M, current: dict[str, Any], body: W, actor: Actor) -> None:
+        document = body.model_dump(mode="json", by_alias=True)
+        document["slug"] = document["slug"] or self.following_slug(current, document)
+        resolved = await self._resolve_new(current, document)
+        changed = {key for key, value in document.items() if value != current[key]}
+        if not changed:
+            return
+        if "slug" in changed:
+            await self.repository.claim_slug(document["slug"], entity.id)
+        await self.before_write(changed)
+        if lists := changed & writing.link_fields(self.model, self.write_schema):
+            await self.session.refresh(entity, sorted(lists))
+        writing.apply(entity, self.write_schema, document, changed, resolved)
+        # Also raises the version when only a relation has changed.
+        entity.updated_at = func.clock_timestamp()
+        entity.updated_by = actor.id
+        await self.session.flush()
+        await self.after_write(entity, changed)
+
+    def following_slug(self, current: dict[str, Any], document: dict[str, Any]) -> str:  # noqa: ARG002 - for overriders
+        """Return the slug of a change that names none: the current one."""
+        return str(current["slug"])
+
+    async def _resolve_new(self, current: dict[str, Any], document: dict[str, Any]) -> Resolved:
+        """Look up the references of the fields that differ as text; they may still turn out to be the same."""
+        differing = {key for key, value in document.items() if value != current[key]}
+        return await self._resolve(document, differing)
+
+    async def _resolve(self, document: dict[str, Any], keys: set[str]) -> Resolved:
+        found = list(mentions(document, self.write_schema, keys))
+        resolved = await resolve(self.session, found)
+        if any(mention.ref != mention.holder[mention.key] for mention in found):
+            self.validate(document)  # by their slugs, two references may turn out to be one
+        return resolved

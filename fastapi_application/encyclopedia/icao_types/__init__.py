@@ -1,0 +1,1 @@
+"""ICAO type designators."""

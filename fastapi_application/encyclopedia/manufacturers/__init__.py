@@ -1,0 +1,1 @@
+"""Manufacturers, institutes and workshops."""

@@ -1,0 +1,42 @@
+"""Opens and closes what the process holds. It starts without its servers: connections are made when needed."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from fastapi_application.api.health import HealthService
+from fastapi_application.core.db import create_engine, create_session_factory
+from fastapi_application.core.schema_version import SchemaVersions
+from fastapi_application.core.version import VERSION
+from fastapi_application.redis_conf.redis import create_redis
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import FastAPI
+
+    from fastapi_application.core.config import Settings
+
+_logger = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the engine and Redis; close them in reverse order."""
+    settings: Settings = app.state.settings
+    engine = create_engine(settings.db)
+    redis = create_redis(settings.redis)
+    app.state.engine = engine
+    app.state.session_factory = create_session_factory(engine)
+    app.state.redis = redis
+    app.state.health = HealthService(engine, redis, SchemaVersions.load())
+    await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
+    try:
+        yield
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+        await _logger.ainfo("stopped")

@@ -1,0 +1,63 @@
+"""The edge: pure ASGI layers outside the framework, so that no answer leaves without an id and headers.
+
+From the outside in:
+
+1. correlation id: everything below has one, every answer carries it;
+2. access log: sees what was really sent;
+3. security headers: on errors too;
+4. last resort: an exception becomes a problem, the connection lives on;
+5. admission: hosts, sizes, forms of a request that nothing below must meet;
+6. HEAD: wherever there is a GET.
+
+CORS stands between 3 and 4: a browser must be able to read an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.middleware.cors import CORSMiddleware
+
+from fastapi_application.middleware.access_log import AccessLogMiddleware
+from fastapi_application.middleware.admission import AdmissionMiddleware
+from fastapi_application.middleware.correlation_id import CorrelationIdMiddleware
+from fastapi_application.middleware.head import HeadMiddleware
+from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.middleware.security_headers import SecurityHeadersMiddleware
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from fastapi_application.core.config import Settings
+
+EXPOSED_HEADERS = (
+    "ETag",
+    "Link",
+    "Location",
+    "X-Request-ID",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Cache-Status",
+    "Idempotency-Replayed",
+)
+ALLOWED_HEADERS = ("Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID")
+
+
+def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Put the layers around the application, in their order."""
+    app = HeadMiddleware(app)
+    app = AdmissionMiddleware(app, settings.server.allowed_hosts)
+    app = LastResortMiddleware(app)
+    if settings.server.cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=ALLOWED_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+            max_age=3600,
+        )
+    app = SecurityHeadersMiddleware(app, settings)
+    app = AccessLogMiddleware(app, settings.server.trusted_proxies)
+    return CorrelationIdMiddleware(app)

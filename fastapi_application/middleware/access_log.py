@@ -1,0 +1,53 @@
+"""One line when a request comes (DEBUG) and one when its answer is out (INFO)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from fastapi_application.core.client import client_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from fastapi_application.core.config import Network
+
+_logger = structlog.get_logger("fastapi_application.access")
+CLIENT_CLOSED = 499
+
+
+class AccessLogMiddleware:
+    """Logs method, path, status, duration and size; never query strings, headers or bodies."""
+
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network]) -> None:
+        """Wrap the application."""
+        self.app = app
+        self.trusted_proxies = trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request and log it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        # Nothing was sent: the client has gone, or the server was stopped.
+        answer = {"status": CLIENT_CLOSED, "bytes": 0}
+
+        async def send_and_note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer["status"] = message["status"]
+            else:
+                answer["bytes"] += len(message.get("body", b""))
+            await send(message)
+
+        client = client_address(scope, self.trusted_proxies)
+        line = _logger.bind(method=scope["method"], path=scope["path"][:2048], client=client)
+        line.debug("request")
+        try:
+            await self.app(scope, receive, send_and_note)
+        finally:
+            line.info("response", **answer, duration_ms=round((time.perf_counter() - started) * 1000, 2))

@@ -1,0 +1,48 @@
+"""X-Request-ID: taken from the client if it is harmless, else made; in every log line, error and answer."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING
+
+from fastapi_application.core.request_id import request_id_var
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = b"x-request-id"
+_VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class CorrelationIdMiddleware:
+    """Gives each request its id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap the application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request under its id."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (HEADER, request_id)]}
+            await send(message)
+
+        token = request_id_var.set(request_id.decode())
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            request_id_var.reset(token)
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == HEADER and _VISIBLE_ASCII.fullmatch(value):
+            return bytes(value)
+    return uuid.uuid4().hex.encode()

@@ -1,0 +1,1 @@
+"""Redis: the client and what is built on it."""

@@ -1,0 +1,1 @@
+"""The starter encyclopedia: its data, and what loads it."""

@@ -1,0 +1,143 @@
+"""Fixtures: a real PostgreSQL and Redis, a database for each worker, the production stack."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+import pytest
+import structlog
+
+from fastapi_application.core.actor import Role
+from fastapi_application.core.config import get_settings
+from fastapi_application.local import local_servers, remove_local
+from fastapi_application.local.errors import LocalServerError
+from tests.factories.registry import FACTORIES
+from tests.support.application import Application, body, running_application
+from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    import httpx
+
+_SETTINGS = {
+    # Longer than any test run: the clients of the session keep their tokens.
+    "AUTH__ACCESS_TTL_S": "86400",
+    "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
+    "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
+}
+
+
+def _log_plainly() -> None:
+    """Keep structlog's default from drawing every exception with all of its variables: that takes a minute each."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers() -> Iterator[None]:
+    """Run PostgreSQL and Redis for this test run; whichever process leaves last stops them and removes their files."""
+    for name in [key for key in os.environ if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH"} and "__" in key]:
+        del os.environ[name]
+    _log_plainly()
+    directory = run_directory()
+    directory.mkdir(mode=0o700, exist_ok=True)
+    os.environ.update(_SETTINGS, LOCAL__DIR=str(directory))
+    with local_servers(directory, postgres=True, redis=True) as variables:
+        os.environ.update(variables)
+        get_settings.cache_clear()
+        yield
+    with contextlib.suppress(LocalServerError):  # another process of this run still uses them, and will do it
+        remove_local(directory)
+
+
+@pytest.fixture(scope="session")
+def database(servers: None, worker_id: str) -> str:
+    """Create this worker's database, migrated by Alembic."""
+    name = f"test_{worker_id}"
+    with mutex(run_directory()):
+        create_database(name)
+    use_database(name)
+    migrate()
+    return name
+
+
+@pytest.fixture(scope="session")
+async def application(database: str) -> AsyncIterator[Application]:
+    """Run the application of this worker."""
+    async with running_application() as application:
+        yield application
+
+
+@pytest.fixture(scope="session")
+async def anonymous(application: Application) -> AsyncIterator[httpx.AsyncClient]:
+    """Speak as the public."""
+    async with application.client() as client:
+        yield client
+
+
+def _client_of(role: Role) -> Any:
+    @pytest.fixture(scope="session", name=role.value)
+    async def client_of(application: Application) -> AsyncIterator[httpx.AsyncClient]:
+        token = await application.create_user(f"{role}@example.org", role)
+        async with application.client(token) as client:
+            yield client
+
+    return client_of
+
+
+reader = _client_of(Role.READER)
+editor = _client_of(Role.EDITOR)
+moderator = _client_of(Role.MODERATOR)
+administrator = _client_of(Role.ADMINISTRATOR)
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Look at the database through a connection that the application does not have."""
+    settings = get_settings().db
+    connection = await asyncpg.connect(
+        host=settings.host, port=settings.port, user=settings.user, password=settings.password.get_secret_value(), database=database
+    )
+    yield connection
+    await connection.close()
+
+
+_numbers = itertools.count(1)
+# Far from what tests make of their number (it and some thousands more): no two documents meet in a unique field.
+_made = itertools.count(100_000)
+
+
+@pytest.fixture
+def number() -> int:
+    """Return a number that no other test of this worker has: names and slugs made of it never meet."""
+    return next(_numbers)
+
+
+class Make(Protocol):
+    """Creates an entity of a kind over HTTP."""
+
+    async def __call__(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Return the entity as the API shows it."""
+
+
+@pytest.fixture
+def make(editor: httpx.AsyncClient) -> Make:
+    """Create entities over HTTP: the least that a kind needs, and the given fields."""
+
+    async def create(kind: str, **fields: Any) -> dict[str, Any]:
+        document = {**FACTORIES[kind].minimal(next(_made)), **fields}
+        created: dict[str, Any] = body(await editor.post(f"/api/v1/{kind}", json=document), 201)
+        return created
+
+    return create

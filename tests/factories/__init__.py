@@ -1,0 +1,1 @@
+"""Write documents for tests, a module for each kind."""

@@ -1,0 +1,78 @@
+"""The application under test: the production edge, the real lifespan."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from asgi_lifespan import LifespanManager
+
+from fastapi_application.accounts.passwords import hash_password
+from fastapi_application.accounts.service import AccountService
+from fastapi_application.core.config import get_settings
+from fastapi_application.create_fastapi_app import create_fastapi_app
+from fastapi_application.crud.action import run_crud_action
+from fastapi_application.middleware import wrap_in_edge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import FastAPI
+
+    from fastapi_application.core.actor import Role
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class Application:
+    """A running application, and how to speak to it."""
+
+    fastapi: FastAPI
+    transport: httpx.ASGITransport
+
+    def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
+        """Return a client; close it, or use it as a context manager."""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return httpx.AsyncClient(transport=self.transport, base_url="http://test", headers=headers)
+
+    async def create_user(self, email: str, role: Role, *, is_verified: bool = True) -> str:
+        """Create an account and return a token of it."""
+        hashed = await hash_password(PASSWORD)
+        async with self.fastapi.state.session_factory() as session:
+            await run_crud_action(session, AccountService(session).create, email, hashed, role, is_verified=is_verified)
+        async with self.client() as client:
+            answer = await client.post("/api/v1/auth/login", data={"username": email, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+
+@asynccontextmanager
+async def running_application() -> AsyncIterator[Application]:
+    """Start the application on the current settings."""
+    settings = get_settings()
+    app = create_fastapi_app(settings)
+    async with LifespanManager(wrap_in_edge(app, settings)) as manager:
+        # A bug must show as the answer that a client would get, not as an exception in the test.
+        yield Application(app, httpx.ASGITransport(manager.app, raise_app_exceptions=False))
+
+
+def body(answer: httpx.Response, status: int = 200) -> Any:
+    """Return the JSON of an answer that has the expected status."""
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
+    return answer.json()
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> Any:
+    """Check the one shape of every failure, and return it."""
+    document = body(answer, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"} <= set(document)
+    assert document["type"] == f"urn:frankenjet:problem:{code}"
+    assert (document["status"], document["code"]) == (status, code)
+    assert document["request_id"] == answer.headers["x-request-id"]
+    return document
