@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Text,
     UniqueConstraint,
+    event,
     false,
     func,
     true,
@@ -27,6 +29,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fastapi_application.core.actor import Role
 from fastapi_application.core.db import Base
 
+# Whoever gets hold of the application's connection still cannot cover traces by plain statements.
+_APPEND_ONLY = (
+    """
+CREATE FUNCTION audit_entry_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
+END $$""",
+    """
+CREATE TRIGGER audit_entry_append_only BEFORE UPDATE OR DELETE ON audit_entry
+FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse_change()""",
+    """
+CREATE TRIGGER audit_entry_not_truncated BEFORE TRUNCATE ON audit_entry
+FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse_change()""",
+)
 _ROLES = ", ".join(f"'{role}'" for role in Role if role is not Role.ADMINISTRATOR)
 
 
@@ -174,3 +190,7 @@ class AuditEntry(Base):
     address: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+
+
+for _statement in _APPEND_ONLY:
+    event.listen(AuditEntry.__table__, "after_create", DDL(_statement))
