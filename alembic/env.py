@@ -8,7 +8,8 @@ import time
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import fastapi_application.encyclopedia  # noqa: F401 - loads every model
+import fastapi_application.encyclopedia
+import fastapi_application.jobs.models  # noqa: F401 - these two load every model
 from alembic import context
 from fastapi_application.core.config import get_settings
 from fastapi_application.core.db import Base

@@ -11,6 +11,8 @@ from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import create_engine, create_session_factory
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.version import VERSION
+from fastapi_application.jobs.outbox import WAKE_UP
+from fastapi_application.jobs.wake_up import wake_ups
 from fastapi_application.redis_conf.redis import create_redis
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.health = HealthService(engine, redis, SchemaVersions.load())
     await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
     try:
-        yield
+        async with wake_ups(settings) as alarm:
+            app.state.session_factory.configure(info={WAKE_UP: alarm.ask})
+            yield
     finally:
         await redis.aclose()
         await engine.dispose()

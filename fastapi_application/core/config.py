@@ -7,11 +7,13 @@ refuses to start without them.
 from __future__ import annotations
 
 import secrets
+from email.utils import parseaddr
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
@@ -136,6 +138,41 @@ class RedisSettings(BaseModel):
         return self.url is not None or self.host is not None
 
 
+class TasksSettings(BaseModel):
+    """`TASKS__*`: the broker that wakes workers; the jobs themselves are in PostgreSQL."""
+
+    broker_url: SecretStr | None = None
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_of_a_broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value().partition("://")[0] not in {"redis", "rediss", "unix", "amqp", "amqps"}:
+            message = "must begin with redis://, rediss://, unix://, amqp:// or amqps://"
+            raise ValueError(message)
+        return value
+
+
+class MailSettings(BaseModel):
+    """`MAIL__*`: the SMTP server. Without a host, mails are files in local mode and wait in production."""
+
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    tls: Literal["none", "starttls", "tls"] = "starttls"
+    sender: Annotated[str, Field(alias="from")] = "FrankenJet <frankenjet@localhost.localdomain>"
+
+    @field_validator("sender")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            validate_email(parseaddr(value)[1], check_deliverability=False, test_environment=True)
+        except EmailNotValidError:
+            message = "must be an address, such as FrankenJet <mail@example.org>"
+            raise ValueError(message) from None
+        return value
+
+
 class AuthSettings(BaseModel):
     """`AUTH__*`: who may register, lifetimes and waits in seconds."""
 
@@ -170,6 +207,8 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     db: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
+    tasks: TasksSettings = TasksSettings()
+    mail: MailSettings = MailSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
 
@@ -193,6 +232,13 @@ class Settings(BaseSettings):
                 weak.append(f"ACCESS_TOKEN__{name.upper()}")
         if weak:
             message = f"{' and '.join(weak)} must be set to at least {MIN_SECRET_LENGTH} random characters in production"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _mail_password_is_encrypted(self) -> Self:
+        if self.app.mode == "production" and self.mail.tls == "none" and self.mail.password.get_secret_value():
+            message = "MAIL__PASSWORD would cross the network in clear: set MAIL__TLS to starttls or tls"
             raise ValueError(message)
         return self
 

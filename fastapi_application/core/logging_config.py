@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from fastapi_application.core.config import LogSettings
 
 # Their own lines say less than ours, or too much: statements hold values, access lines hold query strings.
-_QUIET = {"uvicorn.access": logging.CRITICAL, "sqlalchemy.engine": logging.WARNING, "asyncio": logging.WARNING, "tzlocal": logging.WARNING}
+_QUIET = {
+    "uvicorn.access": logging.CRITICAL,
+    "sqlalchemy.engine": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "tzlocal": logging.WARNING,
+    # The jobs' own lines say what happens; these tell of each wake-up, and of every try to reach a broker that is away.
+    "taskiq": logging.CRITICAL,
+    "aio_pika": logging.CRITICAL,
+    "aiormq": logging.CRITICAL,
+}
 
 
 def configure_logging(settings: LogSettings) -> None:

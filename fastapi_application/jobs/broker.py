@@ -1,0 +1,68 @@
+"""The Taskiq broker: Redis Streams, or RabbitMQ. It carries one task without arguments: look into the outbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from taskiq_redis import RedisStreamBroker
+
+from fastapi_application.redis_conf.redis import connection_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
+
+    from fastapi_application.core.config import Settings
+
+WAKE_UP_TASK = "look_into_the_outbox"
+QUEUE = "frankenjet.jobs"
+CONNECT_TIMEOUT_S = 1.0
+# Longer than a worker's blocking read, which takes 2 s when there is nothing.
+SOCKET_TIMEOUT_S = 5.0
+_KEPT_WAKE_UPS = 100
+
+
+def create_broker(settings: Settings) -> AsyncBroker:
+    """Create the broker that the settings name. Nothing connects yet."""
+    url = settings.tasks.broker_url.get_secret_value() if settings.tasks.broker_url else None
+    if url and url.startswith("amqp"):
+        return _rabbitmq(url)
+    return _redis({"url": url} if url else connection_arguments(settings.redis))
+
+
+def add_wake_up(broker: AsyncBroker, wake_up: Callable[[], Awaitable[None]]) -> AsyncTaskiqDecoratedTask[[], Awaitable[None]]:
+    """Register the one task of the broker."""
+    return broker.register_task(wake_up, task_name=WAKE_UP_TASK)
+
+
+def _redis(arguments: dict[str, Any]) -> AsyncBroker:
+    return RedisStreamBroker(
+        **arguments,
+        queue_name=QUEUE,
+        consumer_group_name=QUEUE,
+        # One name for all: messages are acknowledged at once, and each name would stay in Redis for ever.
+        consumer_name="worker",
+        # From the oldest message on, where the group is new: Redis was emptied, and somebody was quicker than we.
+        consumer_id="0",
+        maxlen=_KEPT_WAKE_UPS,
+        max_connection_pool_size=4,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _rabbitmq(url: str) -> AsyncBroker:
+    from taskiq_aio_pika import AioPikaBroker, Exchange, Queue  # noqa: PLC0415 - not needed with Redis
+
+    return AioPikaBroker(
+        url,
+        exchange=Exchange(name=QUEUE),
+        # A wake-up that nobody takes within a minute is not worth keeping: workers look by themselves.
+        task_queues=[Queue(name=QUEUE, arguments={"x-message-ttl": 60_000})],
+        dead_letter_queue=Queue(name=f"{QUEUE}.dead", arguments={"x-message-ttl": 60_000}),
+        timeout=CONNECT_TIMEOUT_S,
+    )
