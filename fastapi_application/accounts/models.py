@@ -193,4 +193,4 @@ class AuditEntry(Base):
 
 
 for _statement in _APPEND_ONLY:
-    event.listen(AuditEntry.__table__, "after_create", DDL(_statement))
+    event.listen(AuditEntry.__table__, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -6,7 +6,6 @@ from fastapi import Depends, Form, status
 
 from fastapi_application.accounts.audit import OriginDep
 from fastapi_application.accounts.authentication import SignedInDep
-from fastapi_application.accounts.mails import Mail
 from fastapi_application.accounts.passwords import check_new_password, hash_password, verify_password
 from fastapi_application.accounts.requests import NoQuery, PathId, account_router, json_request, parsed
 from fastapi_application.accounts.schemas import (
@@ -27,6 +26,7 @@ from fastapi_application.core.errors import AppError, InvalidCredentialsError, R
 from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.dependencies import SessionDep
+from fastapi_application.mail.templates import MailTemplate
 
 router = account_router("/auth")
 
@@ -109,7 +109,7 @@ async def register(body: Annotated[Registration, parsed(Registration)], session:
 )
 async def request_verify_token(body: Annotated[AddressOnly, parsed(AddressOnly)], session: SessionDep) -> Accepted:
     """Send the link, if there is such an account and it is not verified. The answer does not say."""
-    await run_crud_action(session, AccountService(session).send_link, Mail.VERIFY, body.email)
+    await run_crud_action(session, AccountService(session).send_link, MailTemplate.VERIFICATION, body.email)
     return Accepted()
 
 
@@ -136,7 +136,7 @@ async def verify(body: Annotated[Verification, parsed(Verification)], session: S
 )
 async def forgot_password(body: Annotated[AddressOnly, parsed(AddressOnly)], session: SessionDep) -> Accepted:
     """Send the link, if there is such an account. The answer does not say."""
-    await run_crud_action(session, AccountService(session).send_link, Mail.RESET_PASSWORD, body.email)
+    await run_crud_action(session, AccountService(session).send_link, MailTemplate.PASSWORD_RESET, body.email)
     return Accepted()
 
 

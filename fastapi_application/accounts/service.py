@@ -14,7 +14,7 @@ from fastapi_application.accounts import audit, throttle
 from fastapi_application.accounts.administration import keep_an_administrator
 from fastapi_application.accounts.api_tokens import ApiTokenService
 from fastapi_application.accounts.links import Link, check_fingerprint, read_subject
-from fastapi_application.accounts.mails import Mail, mail_to_account, mail_to_address
+from fastapi_application.accounts.mails import mail_to_account, mail_to_address
 from fastapi_application.accounts.models import KnownNetwork, User
 from fastapi_application.accounts.schemas import ANONYMISED, Registration, TokenAnswer, UserRead
 from fastapi_application.accounts.sessions import SessionService
@@ -23,6 +23,7 @@ from fastapi_application.accounts.user_database import UserDatabase, normalise_a
 from fastapi_application.core.actor import Role
 from fastapi_application.core.client import network_of
 from fastapi_application.core.errors import InvalidCredentialsError, NotAuthenticatedError
+from fastapi_application.mail.templates import MailTemplate
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -79,8 +80,8 @@ class AccountService:
         """Create an account and mail it its verification link; the owner of a taken address is told instead."""
         values = {"display_name": body.display_name, "language": body.language, "hashed_password": hashed_password}
         created = await self.users.create_unless_taken({"email": body.email, **values})
-        mail = Mail.VERIFY if created else Mail.ALREADY_REGISTERED
-        await mail_to_address(self.session, mail, body.email)
+        template = MailTemplate.VERIFICATION if created else MailTemplate.ADDRESS_TAKEN
+        await mail_to_address(self.session, template, body.email)
         action = "registered" if created else "registration_of_taken_address"
         audit.record(self.session, action, actor_id=created, user_id=created, origin=origin)
 
@@ -126,13 +127,13 @@ class AccountService:
         note = note.on_conflict_do_update(index_elements=["user_id", "network"], set_={"last_used_at": func.now()})
         await self.session.execute(note)
         if known and network not in known:
-            await mail_to_account(self.session, Mail.NEW_SIGN_IN, user_id, device=origin.device, address=origin.address)
+            await mail_to_account(self.session, MailTemplate.NEW_SIGN_IN, user_id, device=origin.device, address=origin.address)
 
     # --- links ------------------------------------------------------------------------------------------------------
 
-    async def send_link(self, mail: Mail, email: str) -> None:
+    async def send_link(self, template: MailTemplate, email: str) -> None:
         """Ask for a mail with a link; whether there is such an account, the worker finds out, not the client."""
-        await mail_to_address(self.session, mail, email)
+        await mail_to_address(self.session, template, email)
 
     async def verify(self, token: str, origin: Origin) -> None:
         """Accept the address as proven.
@@ -144,7 +145,7 @@ class AccountService:
         user_id, fingerprint = read_subject(Link.VERIFY, token)
         user = check_fingerprint(Link.VERIFY, await self.users.lock(user_id), fingerprint)
         await self.users.update(user, {"is_verified": True})
-        await mail_to_account(self.session, Mail.WELCOME, user.id)
+        await mail_to_account(self.session, MailTemplate.WELCOME, user.id)
         audit.record(self.session, "verified", actor_id=user.id, user_id=user.id, origin=origin)
 
     async def address_for_reset(self, token: str) -> str:
@@ -205,12 +206,12 @@ class AccountService:
             await self._set_password(user, hashed_password)
             audit.record(self.session, "password_changed", **details)
         if changes.get("email", user.email) != user.email:
-            await mail_to_account(self.session, Mail.ADDRESS_CHANGED, user_id, recipient=user.email)
+            await mail_to_account(self.session, MailTemplate.ADDRESS_CHANGED, user_id, recipient=user.email)
             changes["is_verified"] = False
             audit.record(self.session, "address_changed", **details)
         await self.users.update(user, changes)
         if "is_verified" in changes:
-            await mail_to_address(self.session, Mail.VERIFY, user.email)
+            await mail_to_address(self.session, MailTemplate.VERIFICATION, user.email)
         return UserRead.model_validate(user)
 
     async def leave(self, user_id: uuid.UUID, hashed_before: str | None, origin: Origin) -> None:
@@ -249,4 +250,4 @@ class AccountService:
         await self.users.update(user, {"hashed_password": hashed_password})
         await self.sessions.end_all(user.id)
         await ApiTokenService(self.session).revoke_all(user.id)
-        await mail_to_account(self.session, Mail.PASSWORD_CHANGED, user.id)
+        await mail_to_account(self.session, MailTemplate.PASSWORD_CHANGED, user.id)

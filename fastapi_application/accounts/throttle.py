@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, delete, func, literal, or_, select
+from sqlalchemy import case, delete, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from fastapi_application.accounts.models import LoginFailure
@@ -72,11 +72,17 @@ async def count_failure(session: AsyncSession, counters: Counters) -> None:
 
     """
     free = get_settings().auth.login_free_failures
-    await _count(session, counters.account, free)
-    await _count(session, counters.network, free * NETWORK_FACTOR)
+    await count(session, counters.account, free)
+    await count(session, counters.network, free * NETWORK_FACTOR)
 
 
-async def _count(session: AsyncSession, key: str, free: int) -> None:
+async def count(session: AsyncSession, key: str, free: int) -> None:
+    """Count one more; from the `free`th on, the next has to wait.
+
+    Raises:
+        LoginThrottledError: this one should have waited, and is not counted.
+
+    """
     now = func.clock_timestamp()
     longest_s = get_settings().auth.login_max_wait_s
     is_over = LoginFailure.last_at < now - timedelta(seconds=longest_s * FORGOTTEN_AFTER)
@@ -92,7 +98,7 @@ async def _count(session: AsyncSession, key: str, free: int) -> None:
         where=or_(LoginFailure.blocked_until.is_(None), LoginFailure.blocked_until <= now),
     )
     if (await session.execute(statement.returning(LoginFailure.key))).one_or_none() is None:
-        remaining = await session.scalar(select(LoginFailure.blocked_until).where(and_(LoginFailure.key == key)))
+        remaining = await session.scalar(select(LoginFailure.blocked_until).where(LoginFailure.key == key))
         wait = (remaining - datetime.now(UTC)).total_seconds() if remaining else 1
         raise LoginThrottledError(max(1, math.ceil(wait)))
 

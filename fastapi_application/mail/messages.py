@@ -37,9 +37,9 @@ def compose(context: JobContext, recipient: str, mail: RenderedMail) -> EmailMes
     # RFC 3834: nobody's absence note answers this.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    message["Content-Language"] = mail.language
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    message["Content-Language"] = mail.language  # earlier, it would move into the first part
     return message
 
 
