@@ -25,5 +25,5 @@ async def quick(monkeypatch: pytest.MonkeyPatch, db: Connection) -> AsyncIterato
 
 @pytest.fixture
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try a failed job again at once."""
+    """Try a failed job again at once. Only with one job at a time: a claimed job is not locked yet."""
     monkeypatch.setattr(outbox, "FIRST_WAIT_S", 0.0)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastapi_application.core.config import Settings, get_settings
+from fastapi_application.core.config import get_settings
 from fastapi_application.core.request_id import request_id_var
 from fastapi_application.jobs import worker as worker_module
 from fastapi_application.jobs.outbox import enqueue
-from fastapi_application.jobs.registry import JOBS, JobContext, JobError, PermanentJobError, job
+from fastapi_application.jobs.registry import JobContext, JobError, PermanentJobError, job
 from fastapi_application.jobs.worker import Worker
 from tests.support.jobs import a_job, leave, row_of, until, until_done, until_failed, until_given_up, working
 from tests.support.log_capture import captured_lines
@@ -94,7 +94,7 @@ async def test_what_fails_is_tried_again(application: Application, db: Connectio
     # An OSError is not the database's here, and an error of the job keeps its text.
     calls = Calls(ConnectionRefusedError("secret"), JobError("put off"))
     identifier = await leave(application, "greet")
-    async with working(a_job("greet", calls)):
+    async with working(a_job("greet", calls), concurrency=1):
         row = await until_done(db, identifier)
     assert [context.attempt for context in calls.contexts] == [1, 2, 3]
     assert (row["attempts"], row["last_error"]) == (3, None)
@@ -106,7 +106,7 @@ async def test_a_permanent_failure_is_given_up_at_once_and_stays_visible(
 ) -> None:
     lines = captured_lines(monkeypatch, worker_module)
     identifier = await leave(application, "greet", name="Ada")
-    async with working(a_job("greet", Calls(PermanentJobError("refused")))):
+    async with working(a_job("greet", Calls(PermanentJobError("refused"))), concurrency=1):
         row = await until_given_up(db, identifier)
     assert (row["last_error"], row["attempts"], row["done_at"]) == ("refused", 1, None)
     assert [line["log_level"] for line in lines if line["event"] == "job_given_up"] == ["error"]
@@ -119,7 +119,7 @@ async def test_a_job_that_always_fails_is_given_up_in_the_end(
     monkeypatch.setattr(worker_module, "MAX_ATTEMPTS", 3)
     calls = Calls(*(JobError(f"no {number}") for number in range(1, 10)))
     identifier = await leave(application, "greet")
-    async with working(a_job("greet", calls)):
+    async with working(a_job("greet", calls), concurrency=1):
         row = await until_given_up(db, identifier)
     assert (row["attempts"], row["last_error"], len(calls.payloads)) == (3, "no 3", 3)
 
@@ -250,5 +250,3 @@ def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     register(Calls())
     with pytest.raises(ValueError, match="already"):
         register(Calls())
-    assert isinstance(JOBS, dict)
-    assert isinstance(get_settings(), Settings)

@@ -40,10 +40,10 @@ def a_job(name: str, handler: Callable[[JobContext, Mapping[str, Any]], Awaitabl
     return {name: RegisteredJob(name, handler, **settings)}
 
 
-async def leave(application: Application, name: str, **payload: Any) -> uuid.UUID:
+async def leave(application: Application, job: str, /, **payload: Any) -> uuid.UUID:
     """Enqueue a job in an action of its own."""
     async with application.fastapi.state.session_factory() as session:
-        return await run_crud_action(session, enqueue, session, name, payload)
+        return await run_crud_action(session, enqueue, session, job, payload)
 
 
 @asynccontextmanager
