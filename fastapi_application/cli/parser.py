@@ -46,7 +46,7 @@ type _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SL
 def _add_servers(commands: _Commands) -> None:
     texts = {
         "serve": "serve the API (the default)",
-        "local": "start what is missing, migrate, load the starter encyclopedia once, and serve",
+        "local": "start what is missing, migrate, load the starter encyclopedia once, and serve, with a worker beside it",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -56,6 +56,10 @@ def _add_servers(commands: _Commands) -> None:
         command.add_argument(
             "--workers", type=_positive, default=os.environ.get("WORKERS") or None, help="processes (default: WORKERS, SERVER__WORKERS, 1)"
         )
+    worker = commands.add_parser("worker", help="run background jobs: mails and periodic tasks", description="Run background jobs.")
+    worker.add_argument("--concurrency", type=_positive, default=4, help="jobs at a time, each on a connection of its own (default: 4)")
+    worker.add_argument("--heartbeat", type=Path, help="touch this file every few seconds while the worker can work")
+    worker.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_data(commands: _Commands) -> None:

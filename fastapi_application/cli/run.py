@@ -54,6 +54,7 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
     module, function = {
         "serve": ("serve", "serve"),
         "local": ("serve", "local"),
+        "worker": ("worker", "worker"),
         "migrate": ("data", "migrate"),
         "seed": ("data", "seed"),
         "create-user": ("accounts", "create_user"),

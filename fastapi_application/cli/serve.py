@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from fastapi_application.cli.companion import companion
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.config import get_settings
@@ -39,13 +40,14 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def local(arguments: argparse.Namespace) -> int:
-    """Prepare everything, then serve."""
+    """Prepare everything, then serve, with a worker beside it."""
     with closing(_listen(arguments)) as listener, environment() as settings:
         from fastapi_application.cli.data import prepare  # noqa: PLC0415 - Alembic and the data, which `serve` needs not
 
         prepare(settings)
         print(_first_screen(settings, listener), flush=True)
-        _serve(listener, arguments)
+        with companion():
+            _serve(listener, arguments)
     return 0
 
 

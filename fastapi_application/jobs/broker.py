@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from taskiq.kicker import AsyncKicker
 from taskiq_redis import RedisStreamBroker
 
 from fastapi_application.redis_conf.redis import connection_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from taskiq import AsyncBroker, AsyncTaskiqDecoratedTask
+    from taskiq import AsyncBroker
 
     from fastapi_application.core.config import Settings
 
@@ -33,9 +34,19 @@ def create_broker(settings: Settings) -> AsyncBroker:
     return _redis({"url": url} if url else connection_arguments(settings.redis))
 
 
-def add_wake_up(broker: AsyncBroker, wake_up: Callable[[], Awaitable[None]]) -> AsyncTaskiqDecoratedTask[[], Awaitable[None]]:
-    """Register the one task of the broker."""
-    return broker.register_task(wake_up, task_name=WAKE_UP_TASK)
+def on_wake_up(broker: AsyncBroker, wake: Callable[[], None]) -> None:
+    """Register the broker's one task, for a worker."""
+
+    async def look_into_the_outbox() -> None:
+        wake()
+
+    broker.register_task(look_into_the_outbox, task_name=WAKE_UP_TASK)
+
+
+async def send_wake_up(broker: AsyncBroker) -> None:
+    """Send the broker's one task."""
+    kicker: AsyncKicker[[], None] = AsyncKicker(task_name=WAKE_UP_TASK, broker=broker, labels={})
+    await kicker.kiq()
 
 
 def _redis(arguments: dict[str, Any]) -> AsyncBroker:

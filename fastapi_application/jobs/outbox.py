@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute
 
 from fastapi_application.core.request_id import request_id_var
 from fastapi_application.crud.action import AfterCommit, on_commit
@@ -69,7 +70,7 @@ async def enqueue(session: AsyncSession, job: str, payload: Mapping[str, Any], *
     return identifier
 
 
-def _wait(attempts: ColumnElement[int], longest_s: float = LONGEST_WAIT_S) -> ColumnElement[Any]:
+def _wait(attempts: ColumnElement[int] | InstrumentedAttribute[int], longest_s: float = LONGEST_WAIT_S) -> ColumnElement[Any]:
     """How long to wait after so many attempts: doubled each time, with a quarter of chance to either side."""
     doubled = FIRST_WAIT_S * func.power(2, func.least(attempts - 1, 20))
     return func.make_interval(0, 0, 0, 0, 0, 0, func.least(doubled, longest_s) * (0.75 + func.random() / 2))

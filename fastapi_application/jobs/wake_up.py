@@ -11,7 +11,7 @@ import structlog
 from taskiq.acks import AcknowledgeType
 from taskiq.receiver import Receiver
 
-from fastapi_application.jobs.broker import add_wake_up, create_broker
+from fastapi_application.jobs.broker import create_broker, on_wake_up, send_wake_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,7 +83,7 @@ class WakeUps:
         if self._broker is None:
             self._broker = create_broker(self._settings)
             await self._broker.startup()
-        await add_wake_up(self._broker, self.ask).kiq()
+        await send_wake_up(self._broker)
 
 
 @asynccontextmanager
@@ -110,14 +110,10 @@ async def listening(settings: Settings, wake: asyncio.Event) -> AsyncIterator[No
 
 async def _listen(settings: Settings, wake: asyncio.Event) -> None:
     health = _Health()
-
-    async def set_event() -> None:
-        wake.set()
-
     while True:
         broker = create_broker(settings)
         broker.is_worker_process = True
-        add_wake_up(broker, set_event)
+        on_wake_up(broker, wake.set)
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S * 5):
                 await broker.startup()

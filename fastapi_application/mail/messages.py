@@ -30,7 +30,8 @@ def compose(context: JobContext, recipient: str, mail: RenderedMail) -> EmailMes
     name, sender = parseaddr(context.settings.mail.sender)
     message = EmailMessage(_POLICY)
     message["From"] = Address(name, addr_spec=sender)
-    message["To"] = Address(addr_spec=_on_the_wire(recipient))
+    user, _, domain = _on_the_wire(recipient).rpartition("@")
+    message["To"] = Address(username=user, domain=domain)
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(context.created_at)
     message["Message-ID"] = f"<{context.id}@{sender.rpartition('@')[2]}>"
@@ -39,7 +40,7 @@ def compose(context: JobContext, recipient: str, mail: RenderedMail) -> EmailMes
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
-    message["Content-Language"] = mail.language  # earlier, it would move into the first part
+    message["Content-Language"] = mail.language
     return message
 
 

@@ -79,7 +79,7 @@ def render(template: MailTemplate, language: str, values: Mapping[str, object], 
 
     """
     language = language if language in LANGUAGES else DEFAULT_LANGUAGE
-    context = {"public_url": public_url.rstrip("/"), "language": language} | {name: _one_line(value) for name, value in values.items()}
+    context = {name: _one_line(value) for name, value in values.items()} | {"public_url": public_url.rstrip("/"), "language": language}
     subject, _, text = _environment.get_template(f"{language}/{template}.txt").render(context).partition("\n\n")
     html = _environment.get_template(f"{language}/{template}.html").render(context, subject=subject)
     return RenderedMail(language, subject, text, html)
