@@ -79,8 +79,10 @@ def link_in(messages: list[EmailMessage], path: str) -> str:
 def worker_process(environment: dict[str, str], log: Path) -> Iterator[None]:
     """Run the real worker."""
     with log.open("wb") as file, subprocess.Popen([*COMMAND, "worker"], env=environment, stdout=file, stderr=file) as process:
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
         assert process.wait(PATIENCE_S) == 0
 
 
