@@ -79,12 +79,10 @@ async def test_a_wake_up_reaches_the_worker_and_says_nothing_of_the_job(
         identifier = await leave(application, "greet", secret="not for the broker")
         await alarm.ask()
         await until_done(db, identifier)
-    messages = await broker_redis.xrange(QUEUE)
-    assert messages
-    for _, fields in messages:
-        assert WAKE_UP_TASK in fields[b"data"].decode()
-        assert "secret" not in fields[b"data"].decode()
-        assert str(identifier) not in fields[b"data"].decode()
+    messages = repr(await broker_redis.xrange(QUEUE))
+    assert WAKE_UP_TASK in messages
+    assert "secret" not in messages
+    assert str(identifier) not in messages
 
 
 async def test_emptying_redis_loses_no_job_and_the_worker_listens_again(
