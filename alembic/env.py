@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -16,15 +17,25 @@ from fastapi_application.core.db import Base
 # One migration at a time, however many workers start at once.
 LOCK_ID = 7_355_608
 LOCK_TIMEOUT = "5s"
+LOCK_POLL_S = 0.1
 CONNECT_TIMEOUT_S = 10
+
+
+def _take_the_lock(connection: Connection) -> None:
+    """Wait for another migration as long as it takes.
+
+    A statement that waits would hold a snapshot, and the other's CREATE INDEX CONCURRENTLY waits for all of those.
+    """
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_ID})")):
+        connection.commit()
+        time.sleep(LOCK_POLL_S)
 
 
 def migrate(connection: Connection) -> None:
     """Run the migrations on a connection."""
     context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True, transaction_per_migration=True)
-    # Another migration may take as long as it wants; after that, no lock may be waited for that keeps the service waiting.
-    connection.execute(text("SET lock_timeout = 0"))
-    connection.execute(text(f"SELECT pg_advisory_lock({LOCK_ID})"))
+    _take_the_lock(connection)
+    # From here on, no lock may be waited for that keeps the service waiting.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     try:

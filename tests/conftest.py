@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SETTINGS = {
     # Longer than any test run: the clients of the session keep their tokens.
     "AUTH__ACCESS_TTL_S": "86400",
+    # Tests of other things than guessing may fail to log in as often as they like.
+    "AUTH__LOGIN_FREE_FAILURES": "1000000",
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
 }

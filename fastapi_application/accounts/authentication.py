@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +11,10 @@ from fastapi import Depends, Request
 from fastapi_users import BaseUserManager, FastAPIUsers, UUIDIDMixin
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport
 from fastapi_users.authentication.strategy.db import DatabaseStrategy
+from sqlalchemy import Row, func, select, update
 
-from fastapi_application.accounts.models import AccessToken, User
+from fastapi_application.accounts.models import AccessToken, ApiToken, User, UserSession
+from fastapi_application.accounts.tokens import ACCESS_PREFIX, API_PREFIX, hash_token, new_token
 from fastapi_application.accounts.user_database import AccessTokenDatabase, UserDatabase
 from fastapi_application.core.actor import Actor, Role
 from fastapi_application.core.config import get_settings
@@ -23,8 +25,8 @@ from fastapi_application.crud.dependencies import SessionDep
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-TOKEN_PREFIX = "fja_"  # noqa: S105 - says what a leaked token is, is not one
-TOKEN_BYTES = 32
+LAST_USE_IS_NOTED_EACH = timedelta(minutes=5)
+READ = "read"
 
 
 class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):  # type: ignore[type-var] # see models.User
@@ -48,19 +50,37 @@ class HashedTokenStrategy(DatabaseStrategy[User, uuid.UUID, AccessToken]):  # ty
         super().__init__(AccessTokenDatabase(session), get_settings().auth.access_ttl_s)
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:  # noqa: ARG002 - the library's signature
-        """Find the account of a token: one statement, not two."""
-        return await self.database.get_user_by_token(token) if token and token.isascii() else None
+        """Find the account of a session's token."""
+        found = await self.read_session(token) if token else None
+        return found[0] if found else None
 
-    async def write_token(self, user: User) -> str:
-        """Issue a token and return it: the only time that it is known in clear."""
-        values = self._create_access_token_dict(user)
-        await self.database.create(values)
-        return str(values["token"])
+    async def read_session(self, token: str) -> Row[tuple[User, UserSession]] | None:
+        """Find account and session of a token: one statement, and one more each few minutes to note the use."""
+        row = await self.database.get_session_by_token(token)
+        if row is None:
+            return None
+        if datetime.now(UTC) - row[1].last_used_at > LAST_USE_IS_NOTED_EACH:
+            await self._note_use(row[1].id)
+        return row
 
-    def _create_access_token_dict(self, user: User) -> dict[str, Any]:
+    async def write_token(self, user: User) -> str:  # noqa: ARG002 - the library's signature
+        """Refuse: a token belongs to a session, see `issue`."""
+        raise TypeError
+
+    async def issue(self, user_session: UserSession) -> str:
+        """Issue a token of a session and return it."""
         expires_at = datetime.now(UTC) + timedelta(seconds=get_settings().auth.access_ttl_s)
-        token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-        return {"token": token, "user_id": user.id, "expires_at": expires_at}
+        token = new_token(ACCESS_PREFIX)
+        values = {"token": token, "user_id": user_session.user_id, "session_id": user_session.id, "expires_at": expires_at}
+        await self.database.create(values)
+        return token
+
+    async def _note_use(self, identifier: uuid.UUID) -> None:
+        # Whoever holds the row is about to write the same time, or to end the session: no request waits for that.
+        free = select(UserSession.id).where(UserSession.id == identifier).with_for_update(skip_locked=True).scalar_subquery()
+        await self.database.session.execute(
+            update(UserSession).where(UserSession.id == free).values(last_used_at=func.now()).execution_options(synchronize_session=False)
+        )
 
 
 async def get_user_manager(session: SessionDep) -> UserManager:
@@ -78,6 +98,44 @@ backend = AuthenticationBackend(name="bearer", transport=transport, get_strategy
 fastapi_users = FastAPIUsers[User, uuid.UUID](get_user_manager, [backend])  # type: ignore[type-var]
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a token stands for. A personal API token has no session."""
+
+    actor: Actor
+    user_id: uuid.UUID
+    session_id: uuid.UUID | None
+
+
+async def identify(session: AsyncSession, token: str) -> Identity | None:
+    """Find whom a token stands for; runs as an action."""
+    if not token.isascii():
+        return None
+    if token.startswith(API_PREFIX):
+        return await _identify_script(session, token)
+    found = await HashedTokenStrategy(session).read_session(token)
+    return _identity(found[0], session_id=found[1].id) if found else None
+
+
+async def _identify_script(session: AsyncSession, token: str) -> Identity | None:
+    valid = (ApiToken.token == hash_token(token), ApiToken.expires_at > func.now())
+    row = (await session.execute(select(User, ApiToken).join(ApiToken, ApiToken.user_id == User.id).where(*valid))).one_or_none()
+    if row is None:
+        return None
+    user, api_token = row
+    if api_token.last_used_at is None or datetime.now(UTC) - api_token.last_used_at > LAST_USE_IS_NOTED_EACH:
+        free = select(ApiToken.id).where(ApiToken.id == api_token.id).with_for_update(skip_locked=True).scalar_subquery()
+        note = update(ApiToken).where(ApiToken.id == free).values(last_used_at=func.now())
+        await session.execute(note.execution_options(synchronize_session=False))
+    return _identity(user, scopes=frozenset(api_token.scopes))
+
+
+def _identity(user: User, *, session_id: uuid.UUID | None = None, scopes: frozenset[str] | None = None) -> Identity | None:
+    if not user.is_active:
+        return None
+    return Identity(Actor(user.id, user.effective_role, user.is_verified, scopes), user.id, session_id)
+
+
 async def get_token(request: Request, token: Annotated[str | None, Depends(transport.scheme)]) -> str | None:
     """Return the bearer token, None for an anonymous request.
 
@@ -90,8 +148,8 @@ async def get_token(request: Request, token: Annotated[str | None, Depends(trans
     return token
 
 
-async def get_viewer(session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Actor | None:
-    """Return who reads: None is an anonymous reader.
+async def get_identity(session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Identity | None:
+    """Return what the request's token stands for, None for an anonymous request.
 
     The look-up is an action of its own, over before the handler's begins. When it fails the answer is 503, never
     an anonymous view.
@@ -102,42 +160,101 @@ async def get_viewer(session: SessionDep, token: Annotated[str | None, Depends(g
     """
     if token is None:
         return None
-    user = await run_crud_action(session, HashedTokenStrategy(session).read_token, token, UserManager(session))
+    identity = await run_crud_action(session, identify, session, token)
     session.expunge_all()
-    if user is None or not user.is_active:
+    if identity is None:
         raise NotAuthenticatedError
-    return Actor(user.id, user.effective_role, user.is_verified)
+    return identity
+
+
+IdentityDep = Annotated[Identity | None, Depends(get_identity)]
+
+
+async def get_viewer(identity: IdentityDep) -> Actor | None:
+    """Return who reads: None is an anonymous reader.
+
+    Raises:
+        NotAuthenticatedError: see `get_identity`.
+        ForbiddenError: it is a personal API token that may not read.
+
+    """
+    if identity is None:
+        return None
+    _need_scope(identity.actor, READ)
+    return identity.actor
 
 
 ViewerDep = Annotated[Actor | None, Depends(get_viewer)]
 
 
-async def get_actor(viewer: ViewerDep) -> Actor:
-    """Return who acts.
+async def get_known(identity: IdentityDep) -> Identity:
+    """Return who acts, by a session or by a personal API token.
 
     Raises:
         NotAuthenticatedError: nobody.
 
     """
-    if viewer is None:
+    if identity is None:
         raise NotAuthenticatedError
-    return viewer
+    return identity
 
 
-ActorDep = Annotated[Actor, Depends(get_actor)]
+KnownDep = Annotated[Identity, Depends(get_known)]
+
+
+async def get_signed_in(identity: KnownDep) -> Identity:
+    """Return whose account it is that is about to change: signed in, not a script.
+
+    Raises:
+        ForbiddenError: it is a personal API token.
+
+    """
+    if identity.session_id is None:
+        raise ForbiddenError("A personal API token cannot manage an account: sign in.")
+    return identity
+
+
+SignedInDep = Annotated[Identity, Depends(get_signed_in)]
+
+
+async def get_administrator(identity: SignedInDep) -> Identity:
+    """Return the administrator who acts.
+
+    Raises:
+        ForbiddenError: somebody else.
+
+    """
+    if not identity.actor.has_role(Role.ADMINISTRATOR):
+        raise ForbiddenError
+    return identity
+
+
+AccountAdministratorDep = Annotated[Identity, Depends(get_administrator)]
 
 
 def require(role: Role) -> Any:
-    """Build the dependency of a route that writes: a verified account with the role or a higher one."""
+    """Build the dependency of a route that writes: a verified account with the role or a higher one.
 
-    async def get_writer(actor: ActorDep) -> Actor:
+    The kind that a personal API token must be allowed to write is the path's: `/api/v1/<kind>/…`.
+    """
+
+    async def get_writer(request: Request, identity: KnownDep) -> Actor:
+        actor = identity.actor
         if not actor.has_role(role):
             raise ForbiddenError
         if not actor.is_verified:
             raise EmailNotVerifiedError
+        _need_scope(actor, f"write:{request.scope['path'].split('/')[3]}")
         return actor
 
     return Depends(get_writer)
 
 
 AdministratorDep = Annotated[Actor, require(Role.ADMINISTRATOR)]
+
+
+def _need_scope(actor: Actor, scope: str) -> None:
+    if not actor.has_scope(scope):
+        raise ForbiddenError(
+            f"This token lacks the scope {scope}.", headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+        )

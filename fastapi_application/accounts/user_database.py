@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 import uuid
-from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
 from fastapi_users_db_sqlalchemy.access_token import SQLAlchemyAccessTokenDatabase
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
+from sqlalchemy.dialects.postgresql import insert
 
-from fastapi_application.accounts.models import AccessToken, User
+from fastapi_application.accounts.models import AccessToken, User, UserSession
+from fastapi_application.accounts.tokens import hash_token
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 
 def normalise_address(email: str) -> str:
     """Return the form in which an address is stored and compared."""
-    return unicodedata.normalize("NFC", email.strip()).casefold()
-
-
-def hash_token(token: str) -> str:
-    """SHA-256, base64url without padding: 43 characters. 256 random bits need no salt."""
-    return urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")
+    folded = unicodedata.normalize("NFC", email.strip()).casefold()
+    return unicodedata.normalize("NFC", folded)
 
 
 class UserDatabase(SQLAlchemyUserDatabase[User, uuid.UUID]):  # type: ignore[type-var] # see models.User
@@ -44,12 +40,23 @@ class UserDatabase(SQLAlchemyUserDatabase[User, uuid.UUID]):  # type: ignore[typ
         found = await self.session.execute(select(User).where(User.email == normalise_address(email)))
         return found.scalar_one_or_none()
 
+    async def lock(self, identifier: uuid.UUID) -> User | None:
+        """Find an account and keep others from changing it until the action ends."""
+        statement = select(User).where(User.id == identifier).with_for_update().execution_options(populate_existing=True)
+        return (await self.session.execute(statement)).scalar_one_or_none()
+
     async def create(self, create_dict: dict[str, Any]) -> User:
         """Add an account."""
         user = User(id=uuid.uuid4(), **create_dict)
         self.session.add(user)
         await self.session.flush()
         return user
+
+    async def create_unless_taken(self, values: dict[str, Any]) -> uuid.UUID | None:
+        """Add an account and return its id; None if the address is taken, by a registration at this moment too."""
+        statement = insert(User).values(id=uuid.uuid4(), **values).on_conflict_do_nothing(index_elements=["email"])
+        identifier: uuid.UUID | None = (await self.session.execute(statement.returning(User.id))).scalar_one_or_none()
+        return identifier
 
     async def update(self, user: User, update_dict: dict[str, Any]) -> User:
         """Change an account."""
@@ -79,11 +86,12 @@ class AccessTokenDatabase(SQLAlchemyAccessTokenDatabase[AccessToken]):  # type: 
         found = await self.session.execute(select(AccessToken).where(*conditions))
         return found.scalar_one_or_none()
 
-    async def get_user_by_token(self, token: str) -> User | None:
-        """Find the account of a token that has not expired: one statement."""
+    async def get_session_by_token(self, token: str) -> Row[tuple[User, UserSession]] | None:
+        """Find account and session of a token that has not expired: one statement."""
         valid = (AccessToken.token == hash_token(token), AccessToken.expires_at > func.now())
-        found = await self.session.execute(select(User).join(AccessToken, AccessToken.user_id == User.id).where(*valid))
-        return found.scalar_one_or_none()
+        joined = select(User, UserSession).join(UserSession, UserSession.user_id == User.id)
+        statement = joined.join(AccessToken, AccessToken.session_id == UserSession.id).where(*valid, UserSession.ended_at.is_(None))
+        return (await self.session.execute(statement)).one_or_none()
 
     async def create(self, create_dict: dict[str, Any]) -> AccessToken:
         """Store a token as its hash."""

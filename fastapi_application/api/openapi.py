@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from fastapi_application.accounts.schemas import ACCOUNT_REQUESTS
 from fastapi_application.api.health import Health
 from fastapi_application.core.problems import Problem
 from fastapi_application.core.version import VERSION
@@ -52,7 +53,7 @@ def _build(app: FastAPI) -> dict[str, Any]:
 def _extra_schemas() -> dict[str, Any]:
     """The bodies that handlers read themselves, and the answers that no handler returns as a model."""
     writes = [service.write_schema for service in EntityService.__subclasses__()]
-    requests: list[type[BaseModel]] = [*writes, *(patch_schema(write) for write in writes)]
+    requests: list[type[BaseModel]] = [*writes, *(patch_schema(write) for write in writes), *ACCOUNT_REQUESTS]
     models = [(model, "validation") for model in requests] + [(Problem, "serialization"), (Health, "serialization")]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     found: dict[str, Any] = definitions.get("$defs", {})
@@ -62,5 +63,5 @@ def _extra_schemas() -> dict[str, Any]:
 def _tags() -> list[dict[str, str]]:
     return [
         {"name": "health", "description": "For load balancers and operators; never limited."},
-        {"name": "accounts", "description": "Bearer tokens."},
+        {"name": "accounts", "description": "Signing in, one's own account, and the accounts of others for administrators."},
     ]

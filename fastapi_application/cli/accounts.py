@@ -7,8 +7,11 @@ import getpass
 import sys
 from typing import TYPE_CHECKING
 
-from fastapi_application.accounts.passwords import hash_password
-from fastapi_application.accounts.service import AccountService, check_address, check_password
+from pydantic_core import PydanticCustomError
+
+from fastapi_application.accounts.passwords import check_length, hash_password
+from fastapi_application.accounts.schemas import parse_address
+from fastapi_application.accounts.service import AccountService
 from fastapi_application.cli.database import database_session
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
@@ -25,12 +28,19 @@ if TYPE_CHECKING:
 
 def create_user(arguments: argparse.Namespace) -> int:
     """Create an account and print its id."""
-    email = check_address(arguments.email)
+    email = _address(arguments.email)
     password = _read_password() if arguments.password_stdin else arguments.password
-    check_password(password)
+    check_length(password)
     with environment(redis=False) as settings:
         print(asyncio.run(_create(settings, email, password, Role(arguments.role), is_verified=not arguments.unverified)))
     return 0
+
+
+def _address(text: str) -> str:
+    try:
+        return parse_address(text)
+    except PydanticCustomError as error:
+        raise CommandError(str(error)) from None
 
 
 def _read_password() -> str:

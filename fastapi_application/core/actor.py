@@ -31,6 +31,12 @@ class Actor:
     id: UUID | None
     role: Role
     is_verified: bool = True
+    scopes: frozenset[str] | None = None
+    """What a personal API token may do; None: all that the role may."""
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the token in use, if it is a limited one, allows this."""
+        return self.scopes is None or scope in self.scopes
 
     def has_role(self, role: Role) -> bool:
         """Whether this actor has the role or a higher one."""

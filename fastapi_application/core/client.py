@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,18 @@ def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
             break
         address = candidate
     return address
+
+
+def network_of(address: str) -> str:
+    """Return what one client can hardly change: the IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    mapped = parsed.ipv4_mapped
+    return str(mapped) if mapped else str(IPv6Network((parsed, 64), strict=False))
 
 
 def _forwarded_for(scope: Scope) -> list[str]:

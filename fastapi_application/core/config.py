@@ -174,9 +174,13 @@ class MailSettings(BaseModel):
 
 
 class AuthSettings(BaseModel):
-    """`AUTH__*`: lifetimes, in seconds."""
+    """`AUTH__*`: who may register, lifetimes and waits in seconds."""
 
+    allow_registration: bool = True
     access_ttl_s: Annotated[int, Field(ge=1)] = 900
+    refresh_ttl_s: Annotated[int, Field(ge=1)] = 2_592_000
+    login_free_failures: Annotated[int, Field(ge=1, le=10**9)] = 5
+    login_max_wait_s: Annotated[int, Field(ge=1, le=86_400)] = 900
 
 
 class AccessTokenSettings(BaseModel):

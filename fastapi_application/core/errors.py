@@ -81,6 +81,14 @@ class InvalidCredentialsError(AppError):
     default_detail = "The address or the password is wrong."
 
 
+class TokenInvalidError(AppError):
+    """The token of a mailed link is not genuine, expired, used, or outdated by a change of the account."""
+
+    status = 400
+    code = "token_invalid"
+    default_detail = "This link is not valid, or not any more; ask for a new one."
+
+
 class NotAuthenticatedError(AppError):
     """No token, or one that is unknown, expired or ended."""
 
@@ -91,6 +99,20 @@ class NotAuthenticatedError(AppError):
     def __init__(self, detail: str | None = None) -> None:
         """RFC 6750: every 401 names the scheme."""
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class RefreshTokenInvalidError(NotAuthenticatedError):
+    """The refresh token is unknown, expired, or its session has ended."""
+
+    code = "refresh_token_invalid"
+    default_detail = "This refresh token is not valid; log in again."
+
+
+class RefreshTokenReusedError(NotAuthenticatedError):
+    """The refresh token was used before: somebody has a copy, so its whole session has ended."""
+
+    code = "refresh_token_reused"
+    default_detail = "This refresh token was used before, so its session has ended; log in again."
 
 
 class ForbiddenError(AppError):
@@ -106,6 +128,13 @@ class EmailNotVerifiedError(ForbiddenError):
 
     code = "email_not_verified"
     default_detail = "Verify your address before you write."
+
+
+class RegistrationClosedError(ForbiddenError):
+    """The operator has switched registration off."""
+
+    code = "registration_closed"
+    default_detail = "New accounts are not accepted."
 
 
 class NotFoundError(AppError):
@@ -218,6 +247,18 @@ class PreconditionRequiredError(AppError):
     status = 428
     code = "precondition_required"
     default_detail = "Send If-Match with the ETag of the version you read."
+
+
+class LoginThrottledError(AppError):
+    """Too many wrong passwords; the wait grows with each further one."""
+
+    status = 429
+    code = "login_throttled"
+    default_detail = "Too many wrong passwords. Wait before you try again."
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Say when, in seconds."""
+        super().__init__(headers={"Retry-After": str(retry_after_s)})
 
 
 class HeadersTooLargeError(AppError):

@@ -18,9 +18,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:frankenjet:problem:"
 
 _DESCRIPTIONS = {
-    400: "The request is malformed: `malformed_json`, `bad_request`, `invalid_credentials`.",
-    401: "`not_authenticated`: a valid bearer token is needed.",
-    403: "`forbidden` or `email_not_verified`.",
+    400: "The request is malformed: `malformed_json`, `bad_request`, `invalid_credentials`, `token_invalid`.",
+    401: "`not_authenticated`: a valid bearer token is needed; `refresh_token_invalid` or `refresh_token_reused`: log in again.",
+    403: "`forbidden`, `email_not_verified` or `registration_closed`.",
     404: "`not_found`: no such entry; `route_not_found`: nothing at this address.",
     405: "`method_not_allowed`: see `Allow`.",
     409: "`slug_taken`, `duplicate`, `in_use` (with `references`), `cycle` (with `path`) or `state_conflict`.",
@@ -30,6 +30,7 @@ _DESCRIPTIONS = {
     415: "`unsupported_media_type`.",
     422: "`validation_error`: `errors` names each wrong place.",
     428: "`precondition_required`: send If-Match.",
+    429: "`login_throttled`; try again after Retry-After.",
     431: "`headers_too_large`.",
     500: "`internal_error`: quote the `request_id`.",
     503: "`database_unavailable`, `schema_out_of_date` or `overloaded`; try again after Retry-After.",

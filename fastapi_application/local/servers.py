@@ -203,9 +203,10 @@ def _endings_as_exit() -> Iterator[None]:
         yield
     finally:
         for number in replaced:
-            if signal.getsignal(number) is _exit:
+            if signal.getsignal(number) in {_exit, signal.SIG_IGN}:
                 signal.signal(number, signal.SIG_DFL)
 
 
 def _exit(number: int, _frame: FrameType | None) -> Never:
+    signal.signal(number, signal.SIG_IGN)  # an impatient second one must not interrupt what the first has begun
     raise SystemExit(128 + number)

@@ -150,7 +150,7 @@ async def test_a_failing_look_up_of_the_token_is_503_and_never_an_anonymous_answ
     async def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(HashedTokenStrategy, "read_token", fail)
+    monkeypatch.setattr(HashedTokenStrategy, "read_session", fail)
     for answer in (await editor.get(path), await editor.get(TAGS), await editor.head(path), await editor.post(TAGS, json={"name": "T"})):
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0

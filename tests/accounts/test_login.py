@@ -50,7 +50,9 @@ async def test_login_answers_with_a_bearer_token_that_is_not_to_be_stored(anonym
     answer = await login(anonymous, address)
     document = body(answer)
     assert re.fullmatch(r"fja_[A-Za-z0-9_-]{43}", document.pop("access_token"))
-    assert document == {"token_type": "bearer", "expires_in": get_settings().auth.access_ttl_s}
+    assert re.fullmatch(r"fjr_[A-Za-z0-9_-]{43}", document.pop("refresh_token"))
+    settings = get_settings().auth
+    assert document == {"token_type": "bearer", "expires_in": settings.access_ttl_s, "refresh_expires_in": settings.refresh_ttl_s}
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -205,16 +207,6 @@ async def test_a_token_expires_after_the_time_that_is_set(
         "SELECT extract(epoch FROM expires_at - created_at) FROM access_token WHERE token = $1", stored(document["access_token"])
     )
     assert 55 < lifetime < 65
-
-
-async def test_a_login_sweeps_the_accounts_expired_tokens_only(
-    anonymous: httpx.AsyncClient, address: str, db: asyncpg.Connection[asyncpg.Record]
-) -> None:
-    expired, living = [body(await login(anonymous, address))["access_token"] for _ in range(2)]
-    await db.execute("UPDATE access_token SET expires_at = now() WHERE token = $1", stored(expired))
-    latest = body(await login(anonymous, address))["access_token"]
-    rows = await db.fetch("SELECT token FROM access_token WHERE token = ANY($1)", [stored(token) for token in (expired, living, latest)])
-    assert {row["token"] for row in rows} == {stored(living), stored(latest)}
 
 
 # --- logout -----------------------------------------------------------------------------------------------------------

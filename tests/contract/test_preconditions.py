@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fastapi_application.accounts.audit import Origin
 from fastapi_application.accounts.passwords import hash_password
 from fastapi_application.accounts.service import AccountService
+from fastapi_application.accounts.sessions import SessionService
 from fastapi_application.core.actor import Role
 from fastapi_application.crud.action import run_crud_action
 from tests.factories.registry import FACTORIES
@@ -131,7 +133,7 @@ async def test_of_twenty_editors_with_one_tag_exactly_one_changes_the_entity(app
                 accounts = AccountService(session)
                 email = f"one-of-twenty-{number}-{index}@example.org"
                 user = await run_crud_action(session, accounts.create, email, hashed, Role.EDITOR, is_verified=True)
-                token = (await run_crud_action(session, accounts.issue_token, user)).access_token
+                token = (await run_crud_action(session, SessionService(session).open, user, Origin("127.0.0.1", "test"))).access_token
             clients.append(await stack.enter_async_context(application.client(token)))
         reads = await asyncio.gather(*(patiently(client, "GET", path) for client in clients))
         (etag,) = {read.headers["etag"] for read in reads}

@@ -22,6 +22,8 @@ from fastapi_application.local import LocalServerError, local_servers, remove_lo
 from fastapi_application.local.processes import Residents
 
 ROOT = Path(__file__).parents[2]
+STOP_S = 90
+"""Longer than a shutdown checkpoint on a busy disk, and than what follows when it takes too long."""
 USER_PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -236,7 +238,7 @@ def test_a_signal_ends_everything_in_order(directory: Path, number: signal.Signa
     with other_process(directory) as other:
         other.send_signal(number)
         other.send_signal(number)  # an impatient second one changes nothing
-        other.wait(30)
+        other.wait(STOP_S)
         assert_nothing_runs(directory)
 
 

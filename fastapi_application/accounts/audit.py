@@ -1,0 +1,59 @@
+"""The audit log: written in the transaction of what it records, never changed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, Request
+
+from fastapi_application.accounts.models import AuditEntry
+from fastapi_application.core.client import client_address
+from fastapi_application.core.request_id import request_id_var
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+MAX_DEVICE_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from."""
+
+    address: str
+    device: str
+
+
+async def get_origin(request: Request) -> Origin:
+    """Read the client's address and what it calls itself."""
+    agent = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())
+    return Origin(client_address(request.scope, request.app.state.settings.server.trusted_proxies), agent[:MAX_DEVICE_LENGTH])
+
+
+OriginDep = Annotated[Origin, Depends(get_origin)]
+COMMAND_LINE = Origin("", "")
+"""An operator at the machine itself."""
+
+
+def record(
+    session: AsyncSession,
+    action: str,
+    *,
+    actor_id: uuid.UUID | None,
+    user_id: uuid.UUID | None,
+    origin: Origin = COMMAND_LINE,
+    **details: Any,
+) -> None:
+    """Note what was done to an account; `details` hold ids and names of fields, no addresses and no secrets."""
+    entry = AuditEntry(
+        action=action,
+        actor_id=actor_id,
+        subject_kind="users",
+        subject_id=user_id,
+        address=origin.address or None,
+        request_id=request_id_var.get() or None,
+        details=details,
+    )
+    session.add(entry)
