@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 async def quick(monkeypatch: pytest.MonkeyPatch, db: Connection) -> AsyncIterator[None]:
-    """Look into the outbox often; leave nothing in it."""
+    """Look into the outbox often; find nothing in it, and leave nothing."""
     monkeypatch.setattr(worker, "SWEEP_S", 0.05)
     monkeypatch.setattr(wake_up, "PAUSE_S", 0.05)
+    await db.execute("DELETE FROM outbox_job")
     yield
     await db.execute("DELETE FROM outbox_job")
 

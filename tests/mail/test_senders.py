@@ -132,7 +132,7 @@ async def test_a_server_that_is_away_or_wants_another_password_is_tried_again() 
         with pytest.raises(JobError, match="not reached") as away:
             await SmtpSender(mail_settings(port=closed.port)).send(message_to("ada@example.org"))
     assert not isinstance(away.value, PermanentJobError)
-    options = {"authenticator": lambda *_: AuthResult(success=False, handled=False), "auth_require_tls": False}
+    options: dict[str, Any] = {"authenticator": lambda *_: AuthResult(success=False, handled=False), "auth_require_tls": False}
     async with mailbox(**options) as box:
         with pytest.raises(JobError, match="SMTP 535") as refused:
             await sender_to(box, user="us", password=SecretStr("wrong")).send(message_to("ada@example.org"))

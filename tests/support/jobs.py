@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     type Connection = asyncpg.Connection[asyncpg.Record]
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 async def until(condition: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_S) -> Any:
