@@ -159,7 +159,7 @@ class MailSettings(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)] = 587
     user: str = ""
     password: SecretStr = SecretStr("")
-    tls: Literal["none", "starttls", "tls"] = "starttls"
+    tls: Literal["none", "starttls", "tls"] = "none"
     sender: Annotated[str, Field(alias="from")] = "FrankenJet <frankenjet@localhost.localdomain>"
 
     @field_validator("sender")
@@ -236,7 +236,9 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _mail_password_is_encrypted(self) -> Self:
+    def _mail_is_encrypted(self) -> Self:
+        if self.app.mode == "production" and "tls" not in self.mail.model_fields_set:
+            self.mail.tls = "starttls"
         if self.app.mode == "production" and self.mail.tls == "none" and self.mail.password.get_secret_value():
             message = "MAIL__PASSWORD would cross the network in clear: set MAIL__TLS to starttls or tls"
             raise ValueError(message)
