@@ -104,7 +104,7 @@ async def test_forged_links_are_refused(
     claims = jwt.decode(genuine, options={"verify_signature": False})
     forged = [
         jwt.encode(claims, "another secret of thirty-two characters", algorithm="HS256"),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode({**claims, "sub": str(uuid.uuid4())}, Link.RESET.secret),
         jwt.encode({**claims, "sub": "x"}, Link.RESET.secret),
         jwt.encode({key: value for key, value in claims.items() if key != "fgpt"}, Link.RESET.secret),
