@@ -58,24 +58,10 @@ def upgrade() -> None:
     op.add_column("article", sa.Column("pending_status", sa.Text(), nullable=True))
     op.add_column("article", sa.Column("publish_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("article", sa.Column("rejection", sa.Text(), nullable=True))
-    with op.get_context().autocommit_block():
-        for column in ("pending_status", "publish_at"):
-            op.create_index(
-                f"ix_article_{column}",
-                "article",
-                [column],
-                unique=False,
-                postgresql_where=sa.text(f"{column} IS NOT NULL"),
-                postgresql_concurrently=True,
-                if_not_exists=True,
-            )
 
 
 def downgrade() -> None:
     """Take back."""
-    with op.get_context().autocommit_block():
-        for column in ("publish_at", "pending_status"):
-            op.drop_index(f"ix_article_{column}", table_name="article", postgresql_concurrently=True, if_exists=True)
     for column in ("rejection", "publish_at", "pending_status", "pending_number"):
         op.drop_column("article", column)
     op.drop_table("idempotency_key")

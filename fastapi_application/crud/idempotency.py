@@ -104,9 +104,7 @@ async def once(session: AsyncSession, request: KeyedRequest | None, make: Callab
 
 async def _claim(session: AsyncSession, request: KeyedRequest) -> bool:
     """Take the key, unless it is taken and not yet expired; a request that is taking it is waited for."""
-    claim = insert(IdempotencyKey).values(
-        user_id=request.user_id, route=request.route, key=request.key, request_hash=request.content_hash
-    )
+    claim = insert(IdempotencyKey).values(user_id=request.user_id, route=request.route, key=request.key, request_hash=request.content_hash)
     claim = claim.on_conflict_do_update(
         index_elements=["user_id", "route", "key"],
         set_={"request_hash": claim.excluded.request_hash, "created_at": func.clock_timestamp()},
@@ -117,9 +115,12 @@ async def _claim(session: AsyncSession, request: KeyedRequest) -> bool:
 
 async def _kept(session: AsyncSession, request: KeyedRequest) -> Answer:
     columns = (IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.headers, IdempotencyKey.body)
-    request_hash, status, headers, body = (await session.execute(select(*columns).where(*_row(request)))).one()._tuple()
+    request_hash, status, headers, body = (await session.execute(select(*columns).where(*_row(request)))).one()
     if request_hash != request.content_hash:
         raise IdempotencyKeyReusedError
+    if status is None or headers is None or body is None:  # pragma: no cover - a claim is seen by others with its answer only
+        message = "a claim without an answer was committed"
+        raise TypeError(message)
     return Answer(status, body, {**headers, REPLAYED: "true"})
 
 

@@ -127,8 +127,12 @@ def _scalar_filters(field: SchemaField) -> dict[str, Filter]:
     if get_origin(equal) is not Literal:
         equal = {int: Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)], float: Bound, str: Name}.get(equal, equal)
     own = field.marker(FilteredBy)
-    matches = own.condition if own else lambda entity, value: column(entity).in_(value)
-    filters = {field.key: Filter(any_of(equal), lambda entity, value, _: matches(entity, value), "Any of these")}
+
+    def matches(entity: Any, value: list[Any], _: BaseModel) -> Condition:
+        condition: Condition = own.condition(entity, value) if own else column(entity).in_(value)
+        return condition
+
+    filters = {field.key: Filter(any_of(equal), matches, "Any of these")}
     if field.type in (int, float, datetime):
         bound = field.type if field.type is datetime else Bound
         filters[f"{field.key}.gte"] = Filter(bound, lambda entity, value, _: column(entity) >= value, "At least")

@@ -118,7 +118,8 @@ class EntityService[M: EntityModel, W: WriteSchema](ReadService[M]):
         """Add an entity under a given id."""
         document = body.model_dump(mode="json", by_alias=True)
         resolved = await self._resolve(document, set(document))
-        entity: M = self.model(id=identifier, created_by=actor.id)
+        version = await self.revisions.last_number(identifier) + 1
+        entity: M = self.model(id=identifier, version=version, created_by=actor.id)
         entity.slug = await self._first_slug(body, entity.id)
         writing.apply(entity, self.write_schema, document, set(document) - {"slug"}, resolved)
         await self.before_insert(entity, actor)

@@ -64,7 +64,9 @@ class HistoryReader:
     async def read(self, ref: str, number: int, viewer: Actor | None) -> bytes:
         """Render one revision with its snapshot."""
         entity_id = await self._find(ref, viewer)
-        row = (await self.session.execute(_heads(Revision.document).where(*self._visible(entity_id, viewer), Revision.number == number))).first()
+        row = (
+            await self.session.execute(_heads(Revision.document).where(*self._visible(entity_id, viewer), Revision.number == number))
+        ).first()
         if row is None:
             raise NotFoundError
         (snapshot,) = await self._snapshots([row.document], viewer)
@@ -74,7 +76,7 @@ class HistoryReader:
         """Return the snapshots of two revisions."""
         entity_id = await self._find(ref, viewer)
         rows = select(Revision.number, Revision.document).where(*self._visible(entity_id, viewer), Revision.number.in_((old, new)))
-        documents = {number: document for number, document in await self.session.execute(rows)}
+        documents = dict((await self.session.execute(rows)).tuples().all())
         if not {old, new} <= documents.keys():
             raise NotFoundError
         return await self._snapshots([documents[old], documents[new]], viewer)
@@ -119,7 +121,7 @@ class HistoryReader:
 
     def _visible(self, entity_id: uuid.UUID, viewer: Actor | None) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = [Revision.entity_id == entity_id]
-        return conditions if sees_unpublished(viewer) else [*conditions, Revision.is_public]
+        return conditions if sees_unpublished(viewer) else [*conditions, Revision.is_public.is_(True)]
 
     async def _snapshots(self, documents: list[Json], viewer: Actor | None) -> list[Json]:
         if not sees_unpublished(viewer):
@@ -133,9 +135,7 @@ def _heads(*more: Any) -> Any:
 
 def _item(row: Any) -> Json:
     actor = None if row.actor_id is None else RevisionActor(id=row.actor_id, display_name=row.display_name)
-    item = RevisionItem(
-        number=row.number, action=row.action, actor=actor, comment=row.comment, at=row.at, pending=not row.is_live
-    )
+    item = RevisionItem(number=row.number, action=row.action, actor=actor, comment=row.comment, at=row.at, pending=not row.is_live)
     return item.model_dump(mode="json")
 
 

@@ -156,7 +156,13 @@ class Revisions:
         """Return document and state of an entity as a revision would keep them."""
         document, state = _rendered(self.shape)
         row = await self.session.execute(select(cast(document, JSON), cast(state, JSON)).where(self.shape.model.id == entity_id))
-        return row.one()._tuple()
+        found: tuple[Json, Json] = tuple(row.one())
+        return found
+
+    async def last_number(self, entity_id: uuid.UUID) -> int:
+        """Return the number of the newest revision, 0 without any. An entity that comes back goes on where it ended."""
+        newest = select(func.coalesce(func.max(Revision.number), 0)).where(Revision.entity_id == entity_id)
+        return await self.session.scalar(newest) or 0
 
     async def find(self, entity_id: uuid.UUID, number: int) -> Revision | None:
         """Return one revision."""

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Index, Integer, Text, text
+from sqlalchemy import JSON, CheckConstraint, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -29,11 +29,7 @@ class Article(EntityModel):
     __tablename__ = "article"
     __kind__: ClassVar[str] = "articles"
     __label__: ClassVar[str] = "title"
-    __table_args__ = (
-        CheckConstraint("translation_of_id <> id", name="translation_of"),
-        Index("ix_article_pending_status", "pending_status", postgresql_where=text("pending_status IS NOT NULL")),
-        Index("ix_article_publish_at", "publish_at", postgresql_where=text("publish_at IS NOT NULL")),
-    )
+    __table_args__ = (CheckConstraint("translation_of_id <> id", name="translation_of"),)
 
     title: Mapped[str] = mapped_column(Text)
     sort_name: Mapped[str] = sort_key("title")

@@ -15,7 +15,16 @@ from fastapi_application.crud.repository import Document
 from fastapi_application.crud.responses import written_response
 from fastapi_application.encyclopedia.articles.schemas import ArticleDetail
 from fastapi_application.encyclopedia.articles.service import ArticleService
-from fastapi_application.encyclopedia.articles.workflow import APPROVE, ARCHIVE, PUBLISH, REJECT, SCHEDULE, SUBMIT, UNPUBLISH, ArticleWorkflow
+from fastapi_application.encyclopedia.articles.workflow import (
+    APPROVE,
+    ARCHIVE,
+    PUBLISH,
+    REJECT,
+    SCHEDULE,
+    SUBMIT,
+    UNPUBLISH,
+    ArticleWorkflow,
+)
 from fastapi_application.encyclopedia.articles.workflow_schemas import RejectBody, ScheduleBody
 from fastapi_application.encyclopedia.routing import entity_router
 
@@ -33,7 +42,9 @@ def _add_step(name: str, summary: str, role: Role, step: Step) -> None:
         summary=summary,
         responses={200: success(ArticleDetail, "As it is now."), **STEP_ERRORS},
     )
-    async def make_step(ref: str, actor: Annotated[Actor, require(role)], seen: IfMatchDep, session: SessionDep, query: WriteQueryDep) -> Response:
+    async def make_step(
+        ref: str, actor: Annotated[Actor, require(role)], seen: IfMatchDep, session: SessionDep, query: WriteQueryDep
+    ) -> Response:
         return written_response(await run_crud_action(session, step, ArticleWorkflow(session), ref, seen, actor, query.comment))
 
 

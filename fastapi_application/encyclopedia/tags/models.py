@@ -32,7 +32,8 @@ class Tag(EntityModel):
         articles = model_of("articles")
         article, link = aliased(articles), aliased(inspect(articles).relationships["tags"].mapper.class_)
         borne = select(link.position).where(link.tag_id == entity.id)
-        shown = borne.where(link.article_id == article.id, articles.is_public(article))
+        public = articles.is_public(article)
+        shown = borne.where(link.article_id == article.id, *([] if public is None else [public]))
         condition: ColumnElement[bool] = ~borne.exists() | shown.exists()
         return condition
 
