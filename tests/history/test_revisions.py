@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import jsonpatch
@@ -144,7 +145,17 @@ async def test_as_of_shows_what_was(anonymous: httpx.AsyncClient, editor: httpx.
 
 @pytest.mark.parametrize(
     "moment",
-    ["", "yesterday", "2026-01-01", "2026-01-01T00:00:00", "1767225600", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00Z\0"],
+    [
+        "",
+        "yesterday",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "1767225600",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-01-01T00:00:00Z\0",
+    ],
 )
 async def test_as_of_is_an_rfc_3339_time(moment: str, anonymous: httpx.AsyncClient, make: Make) -> None:
     path = f"/api/v1/tags/{(await make('tags'))['slug']}"
@@ -229,7 +240,7 @@ def test_a_word_diff_holds_both_texts(old: str, new: str) -> None:
     pieces = word_diff(old, new)
     assert "".join(text for op, text in pieces if op != "insert") == old
     assert "".join(text for op, text in pieces if op != "delete") == new
-    assert all(left.op != right.op for left, right in zip(pieces, pieces[1:], strict=False))
+    assert all(left.op != right.op for left, right in pairwise(pieces))
 
 
 def test_a_long_passage_is_shown_as_replaced_whole() -> None:

@@ -44,7 +44,8 @@ async def test_412_names_what_has_changed_since(editor: httpx.AsyncClient, make:
     for seen, fields in ((first, ["crew", "designers", "name"]), (second, ["name"]), ({"If-Match": '"x"'}, [])):
         answer = await editor.patch(path, json={"crew": 3}, headers=seen)
         assert assert_problem(answer, 412, "precondition_failed")["changed_fields"] == fields
-    nonsense = {"If-Match": f'"{aircraft["id"][:8]}.99999999999999999999", "{aircraft["id"][:8]}.²"'}
+    id8 = aircraft["id"][:8]
+    nonsense = {b"If-Match": f'"{id8}.99999999999999999999", "{id8}.²"'.encode()}
     assert assert_problem(await editor.delete(path, headers=nonsense), 412, "precondition_failed")["changed_fields"] == []
 
 
@@ -118,13 +119,15 @@ async def test_a_key_belongs_to_an_account_and_a_route_and_a_body(
 ) -> None:
     name, headers = f"Keyed {number}", {"Idempotency-Key": f"keyed-{number}"}
     first = await editor.post("/api/v1/tags", json={"name": name, "category": None}, headers=headers)
-    same = await editor.post("/api/v1/tags", content=f'{{"category" : null, "name":"{name}"}}', headers={**headers, "Content-Type": "application/json"})
+    same = await editor.post(
+        "/api/v1/tags", content=f'{{"category" : null, "name":"{name}"}}', headers={**headers, "Content-Type": "application/json"}
+    )
     assert (same.status_code, same.content) == (201, first.content)
     problem = assert_problem(await editor.post("/api/v1/tags", json={"name": f"{name}!"}, headers=headers), 422, "idempotency_key_reused")
     assert problem["errors"][0]["pointer"] == "/header/idempotency-key"
     for answer in (
         await moderator.post("/api/v1/tags", json={"name": name}, headers=headers),
-        await editor.post("/api/v1/tag-categories", json={"name": name}, headers=headers),
+        await editor.post("/api/v1/designers", json={"name": name}, headers=headers),
     ):
         body(answer, 201)
         assert "idempotency-replayed" not in answer.headers
@@ -208,7 +211,10 @@ REFUSED: list[tuple[Any, str]] = [
     ([{"op": "add", "path": "/name", "value": "\0"}], "/body/name"),
     ([{"op": "copy", "from": "/purposes", "path": "/purposes/-"}] * 1001, "/body"),
     ([{"op": "copy", "from": "", "path": "/names"}] * 40, "/body/"),
-    ([{"op": "add", "path": "/purposes", "value": [0] * 1000}, *[{"op": "copy", "from": "/purposes", "path": "/purposes/-"}] * 40], "/body/"),
+    (
+        [{"op": "add", "path": "/purposes", "value": [0] * 1000}, *[{"op": "copy", "from": "/purposes", "path": "/purposes/-"}] * 40],
+        "/body/",
+    ),
 ]
 
 

@@ -15,6 +15,7 @@ from fastapi_application.core.errors import FieldError, NotFoundError, Validatio
 from fastapi_application.crud.history.diff import json_diff, text_diffs
 from fastapi_application.crud.history.documents import Json, for_the_public, referring_by
 from fastapi_application.crud.history.models import Revision
+from fastapi_application.crud.history.revisions import CREATE
 from fastapi_application.crud.history.schemas import RevisionActor, RevisionDetail, RevisionDiff, RevisionItem, TextPiece
 from fastapi_application.crud.list_query import MAX_DEPTH
 from fastapi_application.crud.pages import Page
@@ -99,7 +100,8 @@ class HistoryReader:
         if not sees_unpublished(viewer):
             (document,) = await for_the_public(self.session, [document], self.write_schema)
         detail: Json = orjson.loads(current.body)
-        actor = None if revision.actor_id is None else str(revision.actor_id)
+        # Who creates an entity has not changed it yet.
+        actor = None if revision.actor_id is None or revision.action == CREATE else str(revision.actor_id)
         about = {"version": revision.number, "updated_at": _utc(revision.at), "updated_by": actor}
         then = {**document, **revision.state, **about}
         # A field that came later than the revision is as it is today.
