@@ -16,7 +16,7 @@ class AuditHook(Protocol):
     """Writes an entry of the audit log in the caller's transaction."""
 
     async def __call__(
-        self, session: AsyncSession, action: str, actor: Actor, *, kind: str, subject: uuid.UUID, comment: str | None
+        self, session: AsyncSession, action: str, actor: Actor, /, *, kind: str, subject: uuid.UUID, comment: str | None
     ) -> None:
         """Record that the actor did this to the subject."""
 
