@@ -11,8 +11,11 @@ from fastapi_application.accounts.schemas import ACCOUNT_REQUESTS
 from fastapi_application.api.health import Health
 from fastapi_application.core.problems import Problem
 from fastapi_application.core.version import VERSION
+from fastapi_application.crud.history.schemas import RevertBody
+from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.router import patch_schema
 from fastapi_application.crud.service import EntityService
+from fastapi_application.encyclopedia.articles.workflow_schemas import WORKFLOW_BODIES
 
 DESCRIPTION = """An encyclopedia of aviation history.
 
@@ -53,7 +56,8 @@ def _build(app: FastAPI) -> dict[str, Any]:
 def _extra_schemas() -> dict[str, Any]:
     """The bodies that handlers read themselves, and the answers that no handler returns as a model."""
     writes = [service.write_schema for service in EntityService.__subclasses__()]
-    requests: list[type[BaseModel]] = [*writes, *(patch_schema(write) for write in writes), *ACCOUNT_REQUESTS]
+    patches = [patch_schema(write) for write in writes]
+    requests: list[type[BaseModel]] = [*writes, *patches, JsonPatch, RevertBody, *WORKFLOW_BODIES, *ACCOUNT_REQUESTS]
     models = [(model, "validation") for model in requests] + [(Problem, "serialization"), (Health, "serialization")]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     found: dict[str, Any] = definitions.get("$defs", {})

@@ -241,6 +241,30 @@ class ValidationFailedError(AppError):
     default_detail = "Some values are not valid."
 
 
+class CommentRequiredError(AppError):
+    """A change without a word on why."""
+
+    status = 422
+    code = "comment_required"
+    default_detail = "Say why in the query parameter `comment`: it is kept in the history."
+
+    def __init__(self) -> None:
+        """Name the place."""
+        super().__init__(errors=[FieldError("/query/comment", self.code, self.default_detail)])
+
+
+class IdempotencyKeyReusedError(AppError):
+    """The key belongs to another request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    default_detail = "You have used this key for another body; send a new key."
+
+    def __init__(self) -> None:
+        """Name the place."""
+        super().__init__(errors=[FieldError("/header/idempotency-key", self.code, self.default_detail)])
+
+
 class PreconditionRequiredError(AppError):
     """A write without If-Match."""
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fastapi_application.core.db import DATABASE_ERRORS
 from fastapi_application.crud.db_errors import is_retryable, translate_db_error
+from fastapi_application.crud.history.changes import forget_changes, number_changes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,9 +55,11 @@ async def run_crud_action[**P, R](
     """
     for attempt in range(1, MAX_ATTEMPTS + 1):
         session.info[_CALLBACKS] = []
+        forget_changes(session)
         try:
             async with session.begin():
                 result = await service_method(*args, **kwargs)
+                await number_changes(session)
         except DATABASE_ERRORS as error:
             session.expunge_all()
             if attempt < MAX_ATTEMPTS and isinstance(error, DBAPIError) and is_retryable(error):

@@ -13,12 +13,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fastapi_application.core.errors import MalformedJsonError, UnsupportedMediaTypeError, ValidationFailedError
+from fastapi_application.core.errors import CommentRequiredError, MalformedJsonError, UnsupportedMediaTypeError, ValidationFailedError
 from fastapi_application.crud.preconditions import parse_if_match
+from fastapi_application.crud.schemas import Comment
 from fastapi_application.crud.validation import field_errors, validation_failed
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 MAX_DEPTH = 32
 
 
@@ -66,6 +68,11 @@ def _check_depth(value: Any) -> None:
     raise MalformedJsonError(message)
 
 
+def media_type_of(request: Request) -> str:
+    """Return the media type of a body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def read_json(request: Request, *media_types: str) -> Any:
     """Read the body.
 
@@ -74,8 +81,7 @@ async def read_json(request: Request, *media_types: str) -> Any:
         MalformedJsonError: the body is not JSON.
 
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in media_types:
+    if media_type_of(request) not in media_types:
         message = f"Send {' or '.join(media_types)}."
         raise UnsupportedMediaTypeError(
             message, headers={"Accept-Patch" if request.method == "PATCH" else "Accept-Post": ", ".join(media_types)}
@@ -132,7 +138,22 @@ class WriteQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    comment: Annotated[str | None, Field(min_length=1, max_length=500, description="Why: kept with the change")] = None
+    comment: Annotated[Comment | None, Field(description="Why, in 1 to 500 characters: kept with the change")] = None
 
 
 WriteQueryDep = Annotated[WriteQuery, Query()]
+
+
+async def get_comment(query: WriteQueryDep) -> str:
+    """Read why an entity is changed; declare it after If-Match.
+
+    Raises:
+        CommentRequiredError: the request does not say.
+
+    """
+    if query.comment is None:
+        raise CommentRequiredError
+    return query.comment
+
+
+CommentDep = Annotated[str, Depends(get_comment)]

@@ -85,6 +85,13 @@ class Filter:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FilteredBy:
+    """Marks a field whose filter is a condition of its own: of (entity, values)."""
+
+    condition: Callable[[Any, list[Any]], Condition]
+
+
 def filters_of(model: type[EntityModel], item: type[BaseModel], *, everything: bool = False) -> dict[str, Filter]:
     """Return every filter of a kind, by the name of its parameter; `everything`: the viewer also sees what is not public."""
     filters: dict[str, Filter] = {}
@@ -119,7 +126,13 @@ def _scalar_filters(field: SchemaField) -> dict[str, Filter]:
     equal = field.type
     if get_origin(equal) is not Literal:
         equal = {int: Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)], float: Bound, str: Name}.get(equal, equal)
-    filters = {field.key: Filter(any_of(equal), lambda entity, value, _: column(entity).in_(value), "Any of these")}
+    own = field.marker(FilteredBy)
+
+    def matches(entity: Any, value: list[Any], _: BaseModel) -> Condition:
+        condition: Condition = own.condition(entity, value) if own else column(entity).in_(value)
+        return condition
+
+    filters = {field.key: Filter(any_of(equal), matches, "Any of these")}
     if field.type in (int, float, datetime):
         bound = field.type if field.type is datetime else Bound
         filters[f"{field.key}.gte"] = Filter(bound, lambda entity, value, _: column(entity) >= value, "At least")

@@ -42,7 +42,7 @@ class EntityModel(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4, sort_order=-20)
     slug: Mapped[str] = mapped_column(Text, unique=True, sort_order=-19)
-    version: Mapped[int] = mapped_column(Integer, sort_order=90)
+    version: Mapped[int] = mapped_column(Integer, default=1, sort_order=90)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=91)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=92)
 
@@ -61,8 +61,8 @@ class EntityModel(Base):
     @declared_attr.directive
     @classmethod
     def __mapper_args__(cls) -> dict[str, Any]:
-        """Each UPDATE says `WHERE version =`: a lost race is an error, never a lost write."""
-        return {"version_id_col": cls.__table__.c.version}
+        """Each UPDATE says `WHERE version =`: a lost race is an error, never a lost write. The service sets the next one."""
+        return {"version_id_col": cls.__table__.c.version, "version_id_generator": False}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Register the kind."""
@@ -75,10 +75,20 @@ class EntityModel(Base):
         """Return the attribute that a field sorts by."""
         return "sort_name" if name == cls.__label__ and hasattr(cls, "sort_name") else name
 
+    @property
+    def current_version(self) -> int:
+        """The version that an editor works on: the number of the newest revision."""
+        return self.version
+
     @classmethod
     def is_public(cls, entity: Any) -> ColumnElement[bool] | None:  # noqa: ARG003 - the class or an alias
         """What the public may see, as a condition on the class or an alias of it; None where that is everything."""
         return None
+
+    @classmethod
+    def is_readable(cls, entity: Any) -> ColumnElement[bool] | None:
+        """What the public may read at its own address: as a rule what it may see at all."""
+        return cls.is_public(entity)
 
 
 class Link(Base):

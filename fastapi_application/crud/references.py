@@ -61,6 +61,14 @@ def _field_mentions(field: SchemaField, document: dict[str, Any], value: Any, po
             yield from mentions(item, field.schema, None, f"{pointer}/{index}")
 
 
+async def look_up(session: AsyncSession, found: list[Mention]) -> Resolved:
+    """Find the mentioned entities, those that there are."""
+    if not found:
+        return {}
+    rows = await session.execute(union_all(*_queries(found)))
+    return {(kind, asked): Found(uuid.UUID(identifier), slug) for kind, asked, identifier, slug in rows}
+
+
 async def resolve(session: AsyncSession, found: list[Mention]) -> Resolved:
     """Find every mentioned entity, and write its current slug into the document.
 
@@ -68,10 +76,7 @@ async def resolve(session: AsyncSession, found: list[Mention]) -> Resolved:
         ValidationFailedError: `unknown_reference`, naming each reference that nothing answers to.
 
     """
-    if not found:
-        return {}
-    rows = await session.execute(union_all(*_queries(found)))
-    resolved: Resolved = {(kind, asked): Found(uuid.UUID(identifier), slug) for kind, asked, identifier, slug in rows}
+    resolved = await look_up(session, found)
     missing = [mention for mention in found if (mention.kind, mention.ref) not in resolved]
     if missing:
         raise ValidationFailedError(

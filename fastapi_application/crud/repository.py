@@ -59,7 +59,7 @@ def content_hash(body: bytes) -> str:
 def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id: bool, everything: bool) -> Select[Any]:
     """Return the statement that renders the entity `:ref`."""
     body = json_object(select_json(schema, model, everything=everything), within=model)
-    public = None if everything else model.is_public(model)
+    public = None if everything else model.is_readable(model)
     named = (model.id if by_id else model.slug) == bindparam("ref")
     return select(model.id, model.slug, model.version, cast(body, Text)).where(named, *([] if public is None else [public]))
 
@@ -97,6 +97,25 @@ class Repository[M: EntityModel]:
             await self._raise_moved(ref, viewer)
             raise NotFoundError
         return Document(row[0], row[1], row[2], row[3].encode())
+
+    async def find(self, ref: str, viewer: Actor | None) -> uuid.UUID:
+        """Return the id of an entity.
+
+        Raises:
+            NotFoundError: nothing answers to the ref, or nothing that the viewer may see.
+            MovedError: the slug is a former one.
+
+        """
+        identifier = parse_uuid(ref)
+        public = None if sees_unpublished(viewer) else self.model.is_readable(self.model)
+        named = self.model.id == identifier if identifier else self.model.slug == ref
+        found: uuid.UUID | None = None
+        if identifier or is_slug(ref):
+            found = await self.session.scalar(select(self.model.id).where(named, *([] if public is None else [public])))
+        if found is None:
+            await self._raise_moved(ref, viewer)
+            raise NotFoundError
+        return found
 
     async def lock(self, ref: str, *, deletes: bool = False) -> M:
         """Lock one entity for a change. What the lock guards is read after it, not before the wait.
@@ -139,7 +158,8 @@ class Repository[M: EntityModel]:
     async def _raise_moved(self, ref: str, viewer: Actor | None, *, everything: bool = False) -> None:
         if not is_slug(ref):
             return
-        visible = [] if everything else self.visible(self.model, viewer)
+        public = None if everything or sees_unpublished(viewer) else self.model.is_readable(self.model)
+        visible = [] if public is None else [public]
         former = (EntitySlug.kind == self.model.__kind__, EntitySlug.slug == ref, EntitySlug.entity_id == self.model.id)
         slug = await self.session.scalar(select(self.model.slug).where(*former, *visible))
         if slug is not None:

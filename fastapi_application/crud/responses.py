@@ -12,6 +12,7 @@ from fastapi_application.crud.preconditions import none_match
 from fastapi_application.crud.repository import Document, content_hash
 
 if TYPE_CHECKING:
+    from fastapi_application.crud.history.schemas import RevisionParams
     from fastapi_application.crud.list_query import ListParams
 
 JSON = "application/json"
@@ -34,20 +35,23 @@ def document_response(request: Request, document: Document) -> Response:
     return read_response(request, document.body, document.etag)
 
 
-def page_response(request: Request, page: Page, parameters: ListParams) -> Response:
+def page_response(request: Request, page: Page, parameters: ListParams | RevisionParams) -> Response:
     """Answer a GET of a list, with the links to its other pages."""
     return read_response(request, page.body, f'"{content_hash(page.body)}"', {"Link": _links(request, page, parameters)})
 
 
-def written_response(document: Document, status_code: int = status.HTTP_200_OK, location: str | None = None) -> Response:
-    """Answer a write with the entity as it is now."""
+def written_headers(document: Document, location: str | None = None) -> dict[str, str]:
+    """Return the headers of the answer to a write."""
     headers = {"ETag": document.etag, "Cache-Control": PRIVATE}
-    if location is not None:
-        headers["Location"] = location
-    return Response(document.body, status_code, headers, media_type=JSON)
+    return headers if location is None else {**headers, "Location": location}
 
 
-def _links(request: Request, page: Page, parameters: ListParams) -> str:
+def written_response(document: Document) -> Response:
+    """Answer a write with the entity as it is now."""
+    return Response(document.body, headers=written_headers(document), media_type=JSON)
+
+
+def _links(request: Request, page: Page, parameters: ListParams | RevisionParams) -> str:
     """RFC 8288 links, relative to the host: they hold behind any proxy."""
     given = [(name, value) for name, value in request.query_params.multi_items() if name not in ("page", "cursor")]
 

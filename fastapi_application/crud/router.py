@@ -1,7 +1,6 @@
 """The routes that every kind has, made from its service."""
 
 # No postponed annotations here: FastAPI reads the real types that these closures are built with.
-from dataclasses import dataclass
 from functools import cache
 from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin
@@ -13,21 +12,40 @@ from pydantic import BaseModel, Field, create_model
 from fastapi_application.core.actor import Actor
 from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
-from fastapi_application.crud.bodies import JSON, MERGE_PATCH, IfMatchDep, WriteQueryDep, json_body, parse_body, refuse_query
+from fastapi_application.crud.bodies import (
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    CommentDep,
+    IfMatchDep,
+    WriteQueryDep,
+    json_body,
+    media_type_of,
+    parse_body,
+    refuse_query,
+)
+from fastapi_application.crud.declarations import (
+    LINK,
+    LOCATION,
+    READ_ERRORS,
+    REPLAYED,
+    STEP_ERRORS,
+    UNCHANGED,
+    WRITE_ERRORS,
+    Access,
+    request_body,
+    success,
+)
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.crud.fields import SchemaField, fields_of
+from fastapi_application.crud.history.router import add_history
+from fastapi_application.crud.history.schemas import EntityQuery
+from fastapi_application.crud.idempotency import Answer, IdempotencyKeyDep, keyed_request, once
+from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.list_query import list_params
-from fastapi_application.crud.responses import PRIVATE, document_response, page_response, written_response
+from fastapi_application.crud.responses import PRIVATE, document_response, page_response, written_headers, written_response
 from fastapi_application.crud.schemas import RequestSchema
-from fastapi_application.crud.service import EntityService, ReadService
-
-
-@dataclass(frozen=True)
-class Access:
-    """The dependencies (`Depends(…)`) that say who reads and who may write; accounts provide them, which stand above this layer."""
-
-    viewer: Any
-    editor: Any
+from fastapi_application.crud.service import EntityService, Patch, ReadService
 
 
 class ListPage[T](LibraryPage[T]):
@@ -72,42 +90,29 @@ def _merged(field: SchemaField, annotation: Any) -> Any:
 
 def read_router(service: type[ReadService[Any]], access: Access) -> APIRouter:
     """Build the routes of a read-only kind."""
-    kind = service.model.__kind__
-    router = APIRouter(prefix=f"/{kind}", tags=[kind])
-    _add_list(router, service, access, kind.replace("-", "_"))
-    _add_read(router, service, access, kind.replace("-", "_"))
+    router, name = _router_of(service)
+    _add_list(router, service, access, name)
+    _add_read(router, service, access, name)
     return router
 
 
 def entity_router(service: type[EntityService[Any, Any]], access: Access) -> APIRouter:
     """Build the routes of a kind that editors write."""
-    router = read_router(service, access)
-    name = service.model.__kind__.replace("-", "_")
+    router, name = _router_of(service)
+    _add_list(router, service, access, name)
+    _add_read_at(router, service, access, name)
     _add_create(router, service, access, name)
     _add_replace(router, service, access, name)
     _add_patch(router, service, access, name)
     _add_delete(router, service, access, name)
+    add_history(router, service, access, name)
     return router
 
 
-def request_body(schema: type[BaseModel], *media_types: str) -> dict[str, Any]:
-    """Declare the body of a route whose handler reads it itself; `openapi` adds the schema."""
-    reference = {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}
-    return {"requestBody": {"required": True, "content": dict.fromkeys(media_types, reference)}}
-
-
-_ETAG_HEADER = {"ETag": {"description": 'Version for If-Match: `"<id8>.<version>.<hash>"`', "schema": {"type": "string"}}}
-
-
-def _success(schema: Any, description: str, **headers: Any) -> dict[str, Any]:
-    return {"model": schema, "description": description, "headers": {**_ETAG_HEADER, **headers}}
-
-
-_LOCATION = {"Location": {"description": "Where the entry is", "schema": {"type": "string"}}}
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it."}}
-MOVED: dict[int | str, dict[str, Any]] = {308: {"description": "The slug was renamed.", "headers": _LOCATION}}
-_READ_ERRORS = MOVED | problem_responses(401, 404, 422, 503)
-_WRITE_ERRORS = MOVED | problem_responses(400, 401, 403, 404, 409, 412, 415, 422, 428, 503)
+def _router_of(service: type[ReadService[Any]]) -> tuple[APIRouter, str]:
+    """Return an empty router of a kind, and the first word of its operationIds."""
+    kind = service.model.__kind__
+    return APIRouter(prefix=f"/{kind}", tags=[kind]), kind.replace("-", "_")
 
 
 def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access, name: str) -> None:
@@ -115,15 +120,14 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
     item: Any = service.item_schema
     by_number = create_model(item.__name__.replace("Item", "Page"), __base__=ListPage[item])
     by_cursor = create_model(item.__name__.replace("Item", "CursorPage"), __base__=CursorPage[item])
-    link = {"Link": {"description": "RFC 8288: first, prev, next", "schema": {"type": "string"}}}
 
     @router.get(
         "",
         operation_id=f"{name}_list",
         summary="List",
         responses={
-            200: _success(by_number | by_cursor, "A page; by `cursor` without totals.", **link),
-            **_UNCHANGED,
+            200: success(by_number | by_cursor, "A page; by `cursor` without totals.", **LINK),
+            **UNCHANGED,
             **problem_responses(401, 403, 422, 503),
         },
     )
@@ -143,7 +147,7 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         "/{ref}",
         operation_id=f"{name}_read",
         summary="Read one, by slug or id",
-        responses={200: _success(service.detail_schema, "The entry."), **_UNCHANGED, **_READ_ERRORS},
+        responses={200: success(service.detail_schema, "The entry."), **UNCHANGED, **READ_ERRORS},
     )
     async def read_entity(
         request: Request,
@@ -155,6 +159,26 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         return document_response(request, await run_crud_action(session, service(session).read, ref, viewer))
 
 
+def _add_read_at(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:
+
+    @router.get(
+        "/{ref}",
+        operation_id=f"{name}_read",
+        summary="Read one, by slug or id, as it is or as it was",
+        responses={200: success(service.detail_schema, "The entry."), **UNCHANGED, **READ_ERRORS},
+    )
+    async def read_entity(
+        request: Request,
+        ref: str,
+        viewer: Annotated[Actor | None, access.viewer],
+        session: SessionDep,
+        query: Annotated[EntityQuery, Query()],
+    ) -> Response:
+        if query.as_of is None:
+            return document_response(request, await run_crud_action(session, service(session).read, ref, viewer))
+        return document_response(request, await run_crud_action(session, service(session).read_at, ref, query.as_of, viewer))
+
+
 def _add_create(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:
 
     @router.post(
@@ -162,19 +186,28 @@ def _add_create(router: APIRouter, service: type[EntityService[Any, Any]], acces
         operation_id=f"{name}_create",
         summary="Create",
         status_code=status.HTTP_201_CREATED,
-        openapi_extra=request_body(service.write_schema, JSON),
-        responses={201: _success(service.detail_schema, "Created.", **_LOCATION), **problem_responses(400, 401, 403, 409, 415, 422, 503)},
+        openapi_extra=request_body({JSON: service.write_schema}),
+        responses={
+            201: success(service.detail_schema, "Created.", **LOCATION, **REPLAYED),
+            **problem_responses(400, 401, 403, 409, 415, 422, 503),
+        },
     )
     async def create_entity(
         request: Request,
         actor: Annotated[Actor, access.editor],
         raw: Annotated[Any, json_body(JSON)],
+        key: IdempotencyKeyDep,
         session: SessionDep,
-        _query: WriteQueryDep,
+        query: WriteQueryDep,
     ) -> Response:
         body = parse_body(service.write_schema, raw, service.read_only_fields())
-        document = await run_crud_action(session, service(session).create, body, actor)
-        return written_response(document, status.HTTP_201_CREATED, f"{request.scope['path']}/{document.slug}")
+
+        async def create() -> Answer:
+            document = await service(session).create(body, actor, query.comment)
+            return Answer(201, document.body, written_headers(document, f"{request.scope['path']}/{document.slug}"))
+
+        keyed = keyed_request(actor, f"{name}_create", key, raw)
+        return (await run_crud_action(session, once, session, keyed, create)).response()
 
 
 def _add_replace(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:
@@ -183,8 +216,8 @@ def _add_replace(router: APIRouter, service: type[EntityService[Any, Any]], acce
         "/{ref}",
         operation_id=f"{name}_replace",
         summary="Replace",
-        openapi_extra=request_body(service.write_schema, JSON),
-        responses={200: _success(service.detail_schema, "Replaced."), **_WRITE_ERRORS},
+        openapi_extra=request_body({JSON: service.write_schema}),
+        responses={200: success(service.detail_schema, "Replaced."), **WRITE_ERRORS},
     )
     async def replace_entity(
         ref: str,
@@ -192,10 +225,10 @@ def _add_replace(router: APIRouter, service: type[EntityService[Any, Any]], acce
         raw: Annotated[Any, json_body(JSON)],
         seen: IfMatchDep,
         session: SessionDep,
-        _query: WriteQueryDep,
+        comment: CommentDep,
     ) -> Response:
         body = parse_body(service.write_schema, raw, service.read_only_fields())
-        return written_response(await run_crud_action(session, service(session).replace, ref, seen, body, actor))
+        return written_response(await run_crud_action(session, service(session).replace, ref, seen, body, actor, comment))
 
 
 def _add_patch(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:
@@ -204,20 +237,25 @@ def _add_patch(router: APIRouter, service: type[EntityService[Any, Any]], access
     @router.patch(
         "/{ref}",
         operation_id=f"{name}_patch",
-        summary="Change some fields (JSON Merge Patch)",
-        openapi_extra=request_body(schema, JSON, MERGE_PATCH),
-        responses={200: _success(service.detail_schema, "Changed."), **_WRITE_ERRORS},
+        summary="Change some fields (JSON Merge Patch or JSON Patch)",
+        openapi_extra=request_body({JSON: schema, MERGE_PATCH: schema, JSON_PATCH: JsonPatch}),
+        responses={200: success(service.detail_schema, "Changed."), **WRITE_ERRORS},
     )
     async def patch_entity(
+        request: Request,
         ref: str,
         actor: Annotated[Actor, access.editor],
-        raw: Annotated[Any, json_body(JSON, MERGE_PATCH)],
+        raw: Annotated[Any, json_body(JSON, MERGE_PATCH, JSON_PATCH)],
         seen: IfMatchDep,
         session: SessionDep,
-        _query: WriteQueryDep,
+        comment: CommentDep,
     ) -> Response:
-        parse_body(schema, raw, service.read_only_fields())
-        return written_response(await run_crud_action(session, service(session).patch, ref, seen, raw, actor))
+        patch: Patch = raw
+        if media_type_of(request) == JSON_PATCH:
+            patch = parse_body(JsonPatch, raw)
+        else:
+            parse_body(schema, raw, service.read_only_fields())
+        return written_response(await run_crud_action(session, service(session).patch, ref, seen, patch, actor, comment))
 
 
 def _add_delete(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:
@@ -227,10 +265,10 @@ def _add_delete(router: APIRouter, service: type[EntityService[Any, Any]], acces
         operation_id=f"{name}_delete",
         summary="Delete what nothing else refers to",
         status_code=status.HTTP_204_NO_CONTENT,
-        responses=MOVED | problem_responses(401, 403, 404, 409, 412, 422, 428, 503),
+        responses=STEP_ERRORS,
     )
     async def delete_entity(
-        ref: str, actor: Annotated[Actor, access.editor], seen: IfMatchDep, session: SessionDep, _query: WriteQueryDep
+        ref: str, actor: Annotated[Actor, access.editor], seen: IfMatchDep, session: SessionDep, comment: CommentDep
     ) -> Response:
-        await run_crud_action(session, service(session).delete, ref, seen, actor)
+        await run_crud_action(session, service(session).delete, ref, seen, actor, comment)
         return Response(status_code=status.HTTP_204_NO_CONTENT, headers={"Cache-Control": PRIVATE})

@@ -74,7 +74,7 @@ def _clean(pattern: re.Pattern[str]) -> Callable[[str], str]:
 
 one_line = _clean(_CONTROL_LINE)
 _ONE_LINE = AfterValidator(one_line)
-_MANY_LINES = AfterValidator(_clean(_CONTROL))
+MANY_LINES = AfterValidator(_clean(_CONTROL))
 
 
 def _line(max_length: int, min_length: int = 1) -> Any:
@@ -92,7 +92,8 @@ def _no_id(slug: str) -> str:
 ShortText = Annotated[str, _line(100), _ONE_LINE]
 Name = Annotated[str, _line(200), _ONE_LINE]
 LongText = Annotated[str, _line(500), _ONE_LINE]
-Markdown = Annotated[str, StringConstraints(min_length=1, max_length=200_000), _MANY_LINES]
+Markdown = Annotated[str, StringConstraints(min_length=1, max_length=200_000), MANY_LINES]
+Comment = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True), MANY_LINES]
 Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=MAX_SLUG_LENGTH), AfterValidator(_no_id)]
 LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$", max_length=35)]
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from fastapi_application.accounts.authentication import get_viewer, require
 from fastapi_application.core.actor import Role
 from fastapi_application.crud import router as crud_router
-from fastapi_application.crud.router import Access
+from fastapi_application.crud.declarations import Access
 from fastapi_application.crud.service import EntityService, ReadService
 
 ACCESS = Access(viewer=Depends(get_viewer), editor=require(Role.EDITOR))

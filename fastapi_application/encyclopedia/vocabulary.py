@@ -74,3 +74,5 @@ ManufacturerKind = Literal["company", "institute", "workshop"]
 ArticleCategory = Literal["aircraft", "designer", "design_bureau", "manufacturer", "event", "technology", "fact"]
 
 ArticleStatus = Literal["draft", "in_review", "published", "archived"]
+
+ReviewStatus = Literal["draft", "in_review"]

@@ -236,7 +236,7 @@ async def test_wrong_content_types(operation: Operation, attacker: Attacker) -> 
         "a" * 5000,
         "application/json-patch+json",
     ]
-    for content_type in types:
+    for content_type in set(types) - set(operation.media_types):
         await attacker.send(content_type[:50], content=b'{"name": "a"}', headers={"Content-Type": content_type}, status=415)
     for content_type in ("application/json; charset=latin-1", "APPLICATION/JSON", "application/json;;;", "application/json; boundary=\x00"):
         await attacker.send(content_type, content=b'{"nonsense": "a"}', headers={"Content-Type": content_type}, status=422)

@@ -246,7 +246,7 @@ async def test_order_of_errors_of_a_deletion(
     assert_problem(await editor.delete(missing, params=unknown, headers=stale), 422, "validation_error")
     assert_problem(await editor.delete(missing, headers=stale), 404, "not_found")
     moved = await editor.delete(old, headers=stale)
-    assert (moved.status_code, moved.headers["location"]) == (308, current)
+    assert (moved.status_code, moved.headers["location"].partition("?")[0]) == (308, current)
     assert_problem(await editor.delete(current, headers=stale), 412, "precondition_failed")
     assert_problem(await editor.delete(current, headers=fresh), 409, "in_use")
     assert body(await editor.get(f"/api/v1/engines/{engine['id']}"))["country"]["slug"] == f"renamed-{number}"

@@ -98,8 +98,9 @@ async def public_view(client: httpx.AsyncClient, case: Case) -> dict[str, Any]:
         shown = body(await client.get(f"/api/v1/{kind}/{target['slug']}"))
         seen[f"{kind}.articles"] = [item["id"] for item in shown["articles"]] == [draft["id"]]
         seen[f"{kind}.articles_count"] = shown["articles_count"] == 1
-    (tag,) = body(await client.get("/api/v1/tags", params={"ids": case.targets["tags"]["id"]}))["items"]
-    seen["articles_count of a tag in a list"] = tag["articles_count"] == 1
+    # A tag that no other article bears would tell of the draft.
+    tags = body(await client.get("/api/v1/tags", params={"ids": case.targets["tags"]["id"]}))["items"]
+    seen["tag in a list"] = [tag["articles_count"] for tag in tags] == [1]
     original = body(await client.get(f"{ARTICLES}/{case.original['slug']}"))
     seen["translations of the original"] = [item["id"] for item in original["translations"]] == [draft["id"]]
     translation = body(await client.get(f"{ARTICLES}/{case.translation['slug']}"))

@@ -28,7 +28,10 @@ class Operation:
 
     def path(self, ref: str = "00000000-0000-4000-8000-000000000000") -> str:
         """Return the path, with the ref in its place."""
-        return self.template.replace("{ref}", ref)
+        path = self.template.replace("{ref}", ref)
+        for number in ("{number}", "{old}", "{new}"):
+            path = path.replace(number, "1")
+        return path
 
     @property
     def has_ref(self) -> bool:

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Text
+from sqlalchemy import JSON, CheckConstraint, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -20,7 +20,7 @@ from fastapi_application.encyclopedia.tags.models import Tag
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
-PUBLISHED = "published"
+DRAFT, IN_REVIEW, PUBLISHED, ARCHIVED = "draft", "in_review", "published", "archived"
 
 
 class Article(EntityModel):
@@ -44,6 +44,13 @@ class Article(EntityModel):
     status: Mapped[str] = mapped_column(Text, index=True)
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     archived_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    pending_number: Mapped[int | None] = mapped_column(Integer)
+    """The newest revision of a change that waits beside the published text."""
+    pending_status: Mapped[str | None] = mapped_column(Text)
+    publish_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When what waits is to be published."""
+    rejection: Mapped[str | None] = mapped_column(Text)
+    """Why what waits was sent back."""
     translation_of_id: Mapped[uuid.UUID | None] = refers_to("article")
     translation_of: Mapped[Article | None] = relationship(remote_side="Article.id", lazy="raise")
     tags: Mapped[list[ArticleTag]] = relationship(
@@ -61,6 +68,11 @@ class Article(EntityModel):
     manufacturers: Mapped[list[ArticleManufacturer]] = relationship(
         back_populates="article", cascade="all, delete-orphan", order_by="ArticleManufacturer.position", lazy="raise"
     )
+
+    @property
+    def current_version(self) -> int:
+        """A change that waits is newer than the published text."""
+        return self.pending_number or self.version
 
     @classmethod
     def is_public(cls, entity: Any) -> ColumnElement[bool]:

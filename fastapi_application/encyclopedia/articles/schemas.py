@@ -4,11 +4,12 @@ import uuid
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func, null
 from sqlalchemy.orm import aliased
 
 from fastapi_application.accounts.models import User
-from fastapi_application.crud.read_query import Computed, ReverseList, json_object, select_json
+from fastapi_application.crud.list_query import FilteredBy
+from fastapi_application.crud.read_query import Computed, ReverseList, json_object, select_json, utc_text
 from fastapi_application.crud.schemas import (
     AircraftRef,
     ArticleRef,
@@ -30,7 +31,8 @@ from fastapi_application.crud.schemas import (
     WriteSchema,
     unique,
 )
-from fastapi_application.encyclopedia.articles.models import Article
+from fastapi_application.encyclopedia.articles.models import DRAFT, IN_REVIEW, Article
+from fastapi_application.encyclopedia.articles.workflow_schemas import Review
 from fastapi_application.encyclopedia.vocabulary import ArticleCategory, ArticleStatus
 
 
@@ -84,10 +86,31 @@ def _original(entity: Any, everything: bool) -> ColumnElement[Any]:
     return json_object(select_json(TranslationReference, original), *found, within=entity)
 
 
+def _review(entity: Any, everything: bool) -> ColumnElement[Any]:
+    """Where the text stands that the public does not see yet."""
+    if not everything:
+        return null()
+    waits = entity.pending_number.is_not(None) | entity.status.in_((DRAFT, IN_REVIEW))
+    columns = [
+        func.coalesce(entity.pending_status, entity.status).label("status"),
+        entity.pending_number.label("pending_revision"),
+        utc_text(entity.publish_at).label("publish_at"),
+        entity.rejection.label("reason"),
+    ]
+    return json_object(columns, waits, within=entity)
+
+
+def _in_status(entity: Any, statuses: list[str]) -> ColumnElement[bool]:
+    """A change that waits for review puts a published article into the queue too."""
+    condition: ColumnElement[bool] = entity.status.in_(statuses)
+    return condition | (entity.pending_status == IN_REVIEW) if IN_REVIEW in statuses else condition
+
+
 class ArticleItem(ArticleFields, EntityItem):
     """An article in a list."""
 
-    status: ArticleStatus
+    status: Annotated[ArticleStatus, FilteredBy(_in_status)]
+    review: Annotated[Review | None, Computed(_review)]
     published_at: Timestamp | None
     archived_at: Timestamp | None
     author: Annotated[Author | None, Computed(_author)]

@@ -1,0 +1,97 @@
+"""The feed of public changes, for mirrors.
+
+Numbers are taken under one lock as the last thing before COMMIT, so a number never appears behind one that somebody has
+already read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Text, bindparam, case, cast, false, func, null, or_, select, text
+
+from fastapi_application.crud.history.models import Change
+from fastapi_application.crud.models import all_kinds
+from fastapi_application.crud.read_query import json_list, utc_text
+
+if TYPE_CHECKING:
+    import uuid
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+CHANGES_LOCK = 7_355_610
+_PENDING = "public_changes"
+_NUMBER = text("""
+    WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(:lock))
+    INSERT INTO change (kind, entity_id, slug, action, version)
+    SELECT given.* FROM turn, json_to_recordset(CAST(:changes AS json))
+        AS given(kind text, entity_id uuid, slug text, action text, version integer)""")
+
+type Action = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicChange:
+    """What mirrors are told."""
+
+    kind: str
+    entity_id: uuid.UUID
+    slug: str
+    action: Action
+    version: int
+
+
+def announce(session: AsyncSession, change: PublicChange) -> None:
+    """Tell mirrors of a change when its action commits."""
+    session.info.setdefault(_PENDING, []).append(change)
+
+
+def forget_changes(session: AsyncSession) -> None:
+    """Forget what an attempt has announced that did not commit."""
+    session.info.pop(_PENDING, None)
+
+
+async def number_changes(session: AsyncSession) -> None:
+    """Number the announced changes. Nothing but COMMIT may follow: others wait for their numbers."""
+    changes: list[PublicChange] = session.info.pop(_PENDING, [])
+    if changes:
+        rows = orjson.dumps(changes, default=str).decode()
+        await session.execute(_NUMBER, {"lock": CHANGES_LOCK, "changes": rows})
+
+
+async def changes_since(session: AsyncSession, since: int, limit: int) -> bytes:
+    """Render the changes behind a number, oldest first."""
+    items, last = (await session.execute(_page(), {"since": since, "limit": limit})).one()
+    return b'{"items":%s,"next_since":%d}' % (items.encode(), since if last is None else last)
+
+
+@cache
+def _page() -> Select[Any]:
+    """Return the statement of a page. What has been taken back from the public keeps its id and loses its name."""
+    rows = select(Change, _hidden().label("hidden")).where(Change.seq > bindparam("since", type_=BigInteger)).subquery()
+    shown = or_(~rows.c.hidden, rows.c.action == "delete")
+    page = select(rows).where(shown).order_by(rows.c.seq).limit(bindparam("limit", type_=Integer)).subquery()
+    slug = case((page.c.hidden, null()), else_=page.c.slug)
+    items = select(
+        page.c.seq,
+        page.c.kind,
+        page.c.entity_id.label("id"),
+        slug.label("slug"),
+        page.c.action,
+        page.c.version,
+        utc_text(page.c.at).label("at"),
+    )
+    return select(cast(json_list(items.order_by(page.c.seq)), Text), select(func.max(page.c.seq)).scalar_subquery())
+
+
+def _hidden() -> ColumnElement[bool]:
+    """Whether the entity is there, but not for the public."""
+    hidden: ColumnElement[bool] = false()
+    for model in all_kinds().values():
+        public = model.is_public(model)
+        if public is not None:
+            hidden |= select(model.id).where(model.id == Change.entity_id, ~public).exists()
+    return hidden

@@ -1,0 +1,1 @@
+"""Tests of the history: safe writes, revisions, the feed of changes and the workflow."""
