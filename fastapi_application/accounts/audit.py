@@ -11,9 +11,12 @@ from fastapi import Depends, Request
 from fastapi_application.accounts.models import AuditEntry
 from fastapi_application.core.client import client_address
 from fastapi_application.core.request_id import request_id_var
+from fastapi_application.crud.audit import add_audit_hook
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from fastapi_application.core.actor import Actor
 
 MAX_DEVICE_LENGTH = 200
 
@@ -57,3 +60,15 @@ def record(
         details=details,
     )
     session.add(entry)
+
+
+async def record_entry(session: AsyncSession, action: str, actor: Actor, /, *, kind: str, subject: uuid.UUID, comment: str | None) -> None:
+    """Note what was done to an entry of the encyclopedia; where from, the log says under the request's id."""
+    details = {"comment": comment} if comment else {}
+    entry = AuditEntry(
+        action=action, actor_id=actor.id, subject_kind=kind, subject_id=subject, request_id=request_id_var.get() or None, details=details
+    )
+    session.add(entry)
+
+
+add_audit_hook(record_entry)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi_application.accounts.schemas import UserRead
 from fastapi_application.core.errors import NotFoundError
 from fastapi_application.crud.bodies import JSON, parse_body, read_json, refuse_query
-from fastapi_application.crud.router import request_body
+from fastapi_application.crud.declarations import request_body
 from fastapi_application.crud.schemas import parse_uuid
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def parsed(schema: type[BaseModel], read_only: frozenset[str] = frozenset()) -> 
 
 def json_request(schema: type[BaseModel]) -> dict[str, Any]:
     """Declare the body that `parsed` reads."""
-    return request_body(schema, JSON)
+    return request_body({JSON: schema})
 
 
 async def get_path_id(identifier: str) -> uuid.UUID:

@@ -271,7 +271,7 @@ class UserQuery(PageQuery):
 class AuditQuery(PageQuery):
     """Which entries of the audit log."""
 
-    action: Annotated[str | None, Field(max_length=50, pattern="^[a-z_]+$")] = None
+    action: Annotated[str | None, Field(max_length=50, pattern="^[a-z_.-]+$")] = None
     actor_id: uuid.UUID | None = None
     subject_id: uuid.UUID | None = None
 

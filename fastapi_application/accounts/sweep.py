@@ -9,6 +9,7 @@ from sqlalchemy import delete, func
 
 from fastapi_application.accounts import throttle
 from fastapi_application.accounts.models import AccessToken, ApiToken, KnownNetwork, RefreshToken, UserSession
+from fastapi_application.crud.idempotency import sweep_idempotency
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,8 +19,9 @@ _EXPIRING = (AccessToken, RefreshToken, UserSession, ApiToken)
 
 
 async def sweep_expired(session: AsyncSession) -> None:
-    """Delete expired tokens and sessions, networks not signed in from for half a year, and forgotten failures."""
+    """Delete expired tokens and sessions, networks not signed in from for half a year, forgotten failures, and answers kept for repeats."""
     for model in _EXPIRING:
         await session.execute(delete(model).where(model.expires_at <= func.now()))
     await session.execute(delete(KnownNetwork).where(KnownNetwork.last_used_at < func.now() - NETWORK_AGE))
     await throttle.sweep(session)
+    await sweep_idempotency(session)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from fastapi_application.core.actor import SYSTEM, Actor, Role
 from fastapi_application.core.errors import AppError, ForbiddenError, StateConflictError
@@ -16,17 +17,21 @@ from fastapi_application.crud.history.revisions import Edit
 from fastapi_application.crud.service import is_public
 from fastapi_application.encyclopedia.articles.models import ARCHIVED, DRAFT, IN_REVIEW, PUBLISHED, Article
 from fastapi_application.encyclopedia.articles.service import ArticleService
+from fastapi_application.jobs.registry import JobContext, periodic
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from fastapi_application.crud.repository import Document
 
 SUBMIT, APPROVE, REJECT, SCHEDULE = "submit", "approve", "reject", "schedule"
 PUBLISH, UNPUBLISH, ARCHIVE = "publish", "unpublish", "archive"
+
+PUBLISHING_EVERY_S = 5
 
 _logger = structlog.get_logger(__name__)
 
@@ -224,3 +229,9 @@ async def publish_due(session_factory: async_sessionmaker[AsyncSession]) -> int:
             if await run_crud_action(session, ArticleWorkflow(session).publish_next_due) is None:
                 return count
         count += 1
+
+
+@periodic("publish_due_articles", every_s=PUBLISHING_EVERY_S)
+async def publish_due_articles(context: JobContext, _payload: Mapping[str, Any]) -> None:
+    """Publish what is due, in sessions of its own: one article that cannot be published does not hold up the others."""
+    await publish_due(async_sessionmaker(context.session.bind, expire_on_commit=False))
