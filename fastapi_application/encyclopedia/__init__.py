@@ -12,6 +12,7 @@ from fastapi_application.encyclopedia.engines.router import router as engines
 from fastapi_application.encyclopedia.facts.router import router as facts
 from fastapi_application.encyclopedia.icao_types.router import router as icao_types
 from fastapi_application.encyclopedia.manufacturers.router import router as manufacturers
+from fastapi_application.encyclopedia.pages.search import models as search_models  # noqa: F401
 from fastapi_application.encyclopedia.tag_categories.router import router as tag_categories
 from fastapi_application.encyclopedia.tags.router import router as tags
 
