@@ -43,7 +43,7 @@ BEGIN
     IF value ~ doubled THEN
         value := regexp_replace(value, '([a-z])\1+', '\1', 'g');
     END IF;
-    value := replace(value, 'kh', 'h');
+    value := regexp_replace(value, '(?<!c)kh', 'h', 'g');
     IF value ~ doubled THEN
         value := regexp_replace(value, '([a-z])\1+', '\1', 'g');
     END IF;
@@ -104,13 +104,14 @@ CREATE FUNCTION search_summary(value text) RETURNS text LANGUAGE sql IMMUTABLE S
         regexp_replace(left(value, 1000), '!?\[([^\]]*)\]\([^)]*\)', '\1', 'g'), '[#*_`>\s]+', ' ', 'g')) AS plain) AS stripped
 $$"""
 
-# What each kind shows to search. `names` begins with the one that is shown; parts of them are names too where `in_parts`.
+# What each kind shows to search. `names` begins with the one that is shown; `parts` says what of a name
+# is a name too: its words, those of a person (the last is what people say), or nothing (`whole`).
 SEARCH_SOURCE = """
 CREATE VIEW search_source AS
 SELECT 'aircraft' AS kind, id AS entity_id, slug, name AS label,
     array_remove(ARRAY[name, original_name] || ARRAY(SELECT alias->>'name' FROM json_array_elements(aliases) AS alias)
         || ARRAY(SELECT value FROM json_each_text(names)) || ARRAY[icao_designator, iata_designator], NULL) AS names,
-    true AS in_parts, search_summary(description) AS summary, description AS body, NULL AS language, category,
+    'words' AS parts, search_summary(description) AS summary, description AS body, NULL AS language, category,
     edtf_decade(first_flight_earliest, first_flight_latest) AS decade,
     ARRAY(SELECT country_id FROM aircraft_country AS link WHERE link.aircraft_id = aircraft.id ORDER BY position) AS country_ids,
     true AS is_public
@@ -118,36 +119,36 @@ FROM aircraft
 UNION ALL
 SELECT 'designers', id, slug, name,
     array_remove(ARRAY[name, original_name] || ARRAY(SELECT alias->>'name' FROM json_array_elements(aliases) AS alias), NULL),
-    true, search_summary(biography), biography, NULL, NULL,
+    'person', search_summary(biography), biography, NULL, NULL,
     edtf_decade(birth_date_earliest, birth_date_latest), array_remove(ARRAY[country_id], NULL), true
 FROM designer
 UNION ALL
 SELECT 'design-bureaus', id, slug, name,
     array_remove(ARRAY[name, original_name] || ARRAY(SELECT alias->>'name' FROM json_array_elements(aliases) AS alias), NULL),
-    true, location, NULL, NULL, NULL,
+    'words', location, NULL, NULL, NULL,
     edtf_decade(founded_earliest, founded_latest), array_remove(ARRAY[country_id], NULL), true
 FROM design_bureau
 UNION ALL
 SELECT 'manufacturers', id, slug, name,
     array_remove(ARRAY[name, original_name] || ARRAY(SELECT alias->>'name' FROM json_array_elements(aliases) AS alias), NULL),
-    true, NULL, NULL, NULL, kind,
+    'words', NULL, NULL, NULL, kind,
     edtf_decade(founded_earliest, founded_latest), array_remove(ARRAY[country_id], NULL), true
 FROM manufacturer
 UNION ALL
 SELECT 'engines', id, slug, name, array_remove(ARRAY[name, original_name], NULL),
-    true, manufacturer_name, NULL, NULL, type,
+    'words', manufacturer_name, NULL, NULL, type,
     edtf_decade(first_run_earliest, first_run_latest), array_remove(ARRAY[country_id], NULL), true
 FROM engine
 UNION ALL
 SELECT 'articles', id, slug, title, ARRAY[title],
-    false, coalesce(summary, search_summary(content)), concat_ws(' ', array_to_string(keywords, ' '), content), language, category,
+    'whole', coalesce(summary, search_summary(content)), concat_ws(' ', array_to_string(keywords, ' '), content), language, category,
     NULL, '{}'::uuid[], status = 'published'
 FROM article"""
 
 # Whole names weigh 4 (the one that is shown) or 3, a part with a digit 2 (a designation: "F-15" of "McDonnell Douglas F-15
-# Eagle"), a single word 1, other parts 0. A short number alone names nothing.
+# Eagle") and a surname, a single word 1, other parts 0. A short number alone names nothing.
 SEARCH_NAMES = r"""
-CREATE FUNCTION search_names(names text[], in_parts boolean)
+CREATE FUNCTION search_names(names text[], parts text)
 RETURNS TABLE (key text, name text, weight smallint) LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     WITH given AS (
         SELECT given.name, given.position,
@@ -157,12 +158,13 @@ RETURNS TABLE (key text, name text, weight smallint) LANGUAGE sql IMMUTABLE STRI
         SELECT public.search_key(given.name) AS key, given.name, CASE position WHEN 1 THEN 4 ELSE 3 END AS weight FROM given
         UNION ALL
         SELECT public.search_key(array_to_string(part, ' ')), given.name,
-            CASE WHEN array_to_string(part, '') ~ '[0-9]' THEN 2 WHEN last = first THEN 1 ELSE 0 END
+            CASE WHEN array_to_string(part, '') ~ '[0-9]' THEN 2
+                WHEN first = cardinality(words) AND parts = 'person' THEN 2 WHEN last = first THEN 1 ELSE 0 END
         FROM given
             CROSS JOIN LATERAL generate_series(1, cardinality(words)) AS first
             CROSS JOIN LATERAL generate_series(first, least(first + 3, cardinality(words))) AS last
-            CROSS JOIN LATERAL (SELECT words[first:last] AS part) AS parts
-        WHERE in_parts AND cardinality(words) > 1 AND NOT (first = 1 AND last = cardinality(words))
+            CROSS JOIN LATERAL (SELECT words[first:last] AS part) AS piece
+        WHERE parts <> 'whole' AND cardinality(words) > 1 AND NOT (first = 1 AND last = cardinality(words))
     )
     SELECT DISTINCT ON (spelled.key) spelled.key, spelled.name, spelled.weight::smallint
     FROM spelled
@@ -191,7 +193,7 @@ BEGIN
     WHERE kept.* IS DISTINCT FROM excluded.*;
     WITH fresh AS MATERIALIZED (
         SELECT kind, entity_id, spelled.key, spelled.name, spelled.weight
-        FROM search_source CROSS JOIN LATERAL search_names(names, in_parts) AS spelled
+        FROM search_source AS source CROSS JOIN LATERAL search_names(names, source.parts) AS spelled
         WHERE kind = of_kind AND entity_id = ANY (ids)
     ), gone AS (
         DELETE FROM search_name AS old WHERE old.kind = of_kind AND old.entity_id = ANY (ids)
@@ -235,7 +237,7 @@ FUNCTIONS = {
     "search_query(text)": SEARCH_QUERY,
     "edtf_decade(integer, integer)": EDTF_DECADE,
     "search_summary(text)": SEARCH_SUMMARY,
-    "search_names(text[], boolean)": SEARCH_NAMES,
+    "search_names(text[], text)": SEARCH_NAMES,
     "search_refresh(text, uuid[])": SEARCH_REFRESH,
     "search_changed()": SEARCH_CHANGED,
     "search_removed()": SEARCH_REMOVED,

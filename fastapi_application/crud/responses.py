@@ -20,13 +20,18 @@ PRIVATE = "private, no-store"
 VARY = "Accept, Accept-Encoding, Authorization"
 
 
-def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response:
+def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None, media_type: str = JSON) -> Response:
     """Answer a GET: 304 if the client has these very bytes."""
     cache = PRIVATE if "authorization" in request.headers else PUBLIC
     common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY, **(headers or {})}
     if none_match(request.headers.get("if-none-match"), etag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=common)
-    return Response(body, media_type=JSON, headers=common)
+    return Response(body, media_type=media_type, headers=common)
+
+
+def bytes_response(request: Request, body: bytes, media_type: str = JSON) -> Response:
+    """Answer a GET of a page that is no entity: its ETag is its content."""
+    return read_response(request, body, f'"{content_hash(body)}"', media_type=media_type)
 
 
 def document_response(request: Request, document: Document) -> Response:

@@ -12,7 +12,8 @@ from fastapi_application.encyclopedia.engines.router import router as engines
 from fastapi_application.encyclopedia.facts.router import router as facts
 from fastapi_application.encyclopedia.icao_types.router import router as icao_types
 from fastapi_application.encyclopedia.manufacturers.router import router as manufacturers
-from fastapi_application.encyclopedia.pages.search import models as search_models  # noqa: F401
+from fastapi_application.encyclopedia.pages.search import models as search_models  # noqa: F401 - Alembic needs its tables
+from fastapi_application.encyclopedia.pages.search.router import router as search
 from fastapi_application.encyclopedia.tag_categories.router import router as tag_categories
 from fastapi_application.encyclopedia.tags.router import router as tags
 
@@ -29,3 +30,6 @@ ROUTERS = (
     tag_categories,
     tags,
 )
+
+PAGES = (search,)
+"""What is made of several kinds."""

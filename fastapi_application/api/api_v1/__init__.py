@@ -4,10 +4,11 @@ from fastapi import APIRouter
 
 from fastapi_application.accounts.router import router as accounts
 from fastapi_application.api.health import router as health
-from fastapi_application.encyclopedia import ROUTERS
+from fastapi_application.encyclopedia import PAGES, ROUTERS
 
 router = APIRouter(prefix="/api/v1")
 router.include_router(health)
 router.include_router(accounts)
-for entity in ROUTERS:
-    router.include_router(entity)
+# Pages first: /aircraft/compare is no aircraft.
+for part in (*PAGES, *ROUTERS):
+    router.include_router(part)

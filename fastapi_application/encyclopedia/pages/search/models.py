@@ -47,7 +47,7 @@ class SearchName(Base):
     key: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     weight: Mapped[int] = mapped_column(SmallInteger)
-    """4 the name that is shown, 3 another one, 2 a designation in a name, 1 a word of it, 0 several words."""
+    """4 the name that is shown, 3 another one, 2 a designation in a name or a surname, 1 a word of it, 0 several words."""
 
     __table_args__ = (
         ForeignKeyConstraint(["kind", "entity_id"], ["search_document.kind", "search_document.entity_id"], ondelete="CASCADE"),
