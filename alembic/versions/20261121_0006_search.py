@@ -1,4 +1,4 @@
-"""What search and suggest read: a document for each entity, its names, and the triggers that keep both."""
+"""What search, suggest and timeline read: a document for each entity, its names and events, and the triggers that keep them."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -145,6 +145,33 @@ SELECT 'articles', id, slug, title, ARRAY[title],
     NULL, '{}'::uuid[], status = 'published'
 FROM article"""
 
+# What happened to an entity, and when. A day of the year is known only where the whole date is.
+EVENT_SOURCE = """
+CREATE VIEW event_source AS
+SELECT kind, entity_id, event, date_edtf, earliest, latest,
+    CASE WHEN date_edtf ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN right(date_edtf, 5) END AS month_day
+FROM (
+    SELECT 'aircraft' AS kind, id AS entity_id, event, date_edtf, earliest, latest FROM aircraft CROSS JOIN LATERAL (VALUES
+        ('first_flight', first_flight_edtf, first_flight_earliest, first_flight_latest),
+        ('introduced', introduced_edtf, introduced_earliest, introduced_latest),
+        ('retired', retired_edtf, retired_earliest, retired_latest)) AS dates (event, date_edtf, earliest, latest)
+    UNION ALL
+    SELECT 'designers', id, event, date_edtf, earliest, latest FROM designer CROSS JOIN LATERAL (VALUES
+        ('born', birth_date_edtf, birth_date_earliest, birth_date_latest),
+        ('died', death_date_edtf, death_date_earliest, death_date_latest)) AS dates (event, date_edtf, earliest, latest)
+    UNION ALL
+    SELECT 'design-bureaus', id, event, date_edtf, earliest, latest FROM design_bureau CROSS JOIN LATERAL (VALUES
+        ('founded', founded_edtf, founded_earliest, founded_latest),
+        ('dissolved', dissolved_edtf, dissolved_earliest, dissolved_latest)) AS dates (event, date_edtf, earliest, latest)
+    UNION ALL
+    SELECT 'manufacturers', id, event, date_edtf, earliest, latest FROM manufacturer CROSS JOIN LATERAL (VALUES
+        ('founded', founded_edtf, founded_earliest, founded_latest),
+        ('dissolved', dissolved_edtf, dissolved_earliest, dissolved_latest)) AS dates (event, date_edtf, earliest, latest)
+    UNION ALL
+    SELECT 'engines', id, 'first_run', first_run_edtf, first_run_earliest, first_run_latest FROM engine
+) AS events
+WHERE date_edtf IS NOT NULL"""
+
 # Whole names weigh 4 (the one that is shown) or 3, a part with a digit 2 (a designation: "F-15" of "McDonnell Douglas F-15
 # Eagle") and a surname, a single word 1, other parts 0. A short number alone names nothing.
 SEARCH_NAMES = r"""
@@ -201,6 +228,18 @@ BEGIN
     )
     INSERT INTO search_name AS kept (kind, entity_id, key, name, weight) SELECT kind, entity_id, key, name, weight FROM fresh
     ON CONFLICT (kind, entity_id, key) DO UPDATE SET name = excluded.name, weight = excluded.weight
+    WHERE kept.* IS DISTINCT FROM excluded.*;
+    WITH fresh AS MATERIALIZED (
+        SELECT kind, entity_id, event, date_edtf, earliest, latest, month_day FROM event_source
+        WHERE kind = of_kind AND entity_id = ANY (ids)
+    ), gone AS (
+        DELETE FROM timeline_event AS old WHERE old.kind = of_kind AND old.entity_id = ANY (ids)
+            AND NOT EXISTS (SELECT FROM fresh WHERE fresh.entity_id = old.entity_id AND fresh.event = old.event)
+    )
+    INSERT INTO timeline_event AS kept (kind, entity_id, event, date_edtf, earliest, latest, month_day)
+    SELECT kind, entity_id, event, date_edtf, earliest, latest, month_day FROM fresh
+    ON CONFLICT (kind, entity_id, event) DO UPDATE SET
+        date_edtf = excluded.date_edtf, earliest = excluded.earliest, latest = excluded.latest, month_day = excluded.month_day
     WHERE kept.* IS DISTINCT FROM excluded.*;
 END
 $$"""
@@ -266,11 +305,15 @@ def upgrade() -> None:
     for extension in EXTENSIONS:
         op.execute(f"CREATE EXTENSION IF NOT EXISTS {extension} WITH SCHEMA public")
     op.execute("CREATE TEXT SEARCH CONFIGURATION public.encyclopedia (COPY = pg_catalog.russian)")
-    op.execute("ALTER TEXT SEARCH CONFIGURATION public.encyclopedia ALTER MAPPING FOR hword, hword_part, word WITH public.unaccent, russian_stem")
+    op.execute(
+        "ALTER TEXT SEARCH CONFIGURATION public.encyclopedia ALTER MAPPING FOR hword, hword_part, word WITH public.unaccent, russian_stem"
+    )
     _create_tables()
+    _create_timeline()
     for signature, statement in FUNCTIONS.items():
         if signature.startswith("search_names"):
             op.execute(SEARCH_SOURCE)
+            op.execute(EVENT_SOURCE)
         op.execute(statement)
     for kind, table in KINDS.items():
         _create_triggers(table, "search_changed", "search_removed", f"'{kind}'")
@@ -326,6 +369,28 @@ def _create_tables() -> None:
     )
 
 
+def _create_timeline() -> None:
+    op.create_table(
+        "timeline_event",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("entity_id", sa.Uuid(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("date_edtf", sa.Text(), nullable=False),
+        sa.Column("earliest", sa.Integer(), nullable=False),
+        sa.Column("latest", sa.Integer(), nullable=False),
+        sa.Column("month_day", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["kind", "entity_id"],
+            ["search_document.kind", "search_document.entity_id"],
+            name=op.f("fk_timeline_event_kind_entity_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("kind", "entity_id", "event", name=op.f("pk_timeline_event")),
+    )
+    op.create_index("ix_timeline_event_earliest_latest", "timeline_event", ["earliest", "latest", "kind", "entity_id", "event"])
+    op.create_index("ix_timeline_event_month_day_earliest", "timeline_event", ["month_day", "earliest"])
+
+
 def _create_triggers(table: str, changed: str, removed: str, argument: str) -> None:
     for event, rows, function in (("insert", "NEW", changed), ("update", "NEW", changed), ("delete", "OLD", removed)):
         op.execute(TRIGGER.format(event=event, table=table, rows=rows, function=function, argument=argument))
@@ -336,10 +401,12 @@ def downgrade() -> None:
     for table in (*KINDS.values(), "aircraft_country"):
         for event in ("insert", "update", "delete"):
             op.execute(f"DROP TRIGGER search_{event} ON {table}")
+    op.drop_table("timeline_event")
     op.drop_table("search_name")
     op.drop_table("search_document")
     for signature in reversed(FUNCTIONS):
         if signature.startswith("search_summary"):
+            op.execute("DROP VIEW event_source")
             op.execute("DROP VIEW search_source")
         op.execute(f"DROP FUNCTION {signature}")
     op.execute("DROP TEXT SEARCH CONFIGURATION public.encyclopedia")

@@ -168,7 +168,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             return select(target.id).where(target.id == identifier, public).correlate(entity).scalar_subquery()
 
         def refers(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-            condition: Condition = column(entity).in_(_ids(related, refs))
+            condition: Condition = column(entity).in_(entity_ids(related, refs))
             return condition
 
         return {
@@ -180,7 +180,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
     def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
         link = aliased(related)
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
-        return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(_ids(target, refs))).exists()
+        return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(entity_ids(target, refs))).exists()
 
     name = field.key if related.__target__ == field.name else related.__target__
     return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id")}
@@ -191,7 +191,8 @@ def _filter_name(target: str, key: str) -> str:
     return target if key.startswith(target[:4]) else key
 
 
-def _ids(model: type[EntityModel], refs: list[str]) -> Any:
+def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
+    """Return the query of the ids that references mean: slugs (former ones too), UUIDs or country codes."""
     slugs = [ref for ref in refs if is_slug(ref)]
     ids = [identifier for ref in refs if (identifier := parse_uuid(ref))]
     rows = select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs))

@@ -98,6 +98,25 @@ class Repository[M: EntityModel]:
             raise NotFoundError
         return Document(row[0], row[1], row[2], row[3].encode())
 
+    async def identify(self, ref: str, viewer: Actor | None = None) -> tuple[uuid.UUID, str]:
+        """Return id and slug of one entity.
+
+        Raises:
+            NotFoundError: nothing answers to the ref, or nothing that the viewer may see.
+            MovedError: the slug is a former one.
+
+        """
+        identifier = parse_uuid(ref)
+        if identifier is None and not is_slug(ref):
+            raise NotFoundError
+        matches = self.model.id == identifier if identifier else self.model.slug == ref
+        found = await self.session.execute(select(self.model.id, self.model.slug).where(matches, *self.visible(self.model, viewer)))
+        row = found.one_or_none()
+        if row is None:
+            await self._raise_moved(ref, viewer)
+            raise NotFoundError
+        return row[0], row[1]
+
     async def lock(self, ref: str, *, deletes: bool = False) -> M:
         """Lock one entity for a change. What the lock guards is read after it, not before the wait.
 

@@ -32,9 +32,7 @@ class SearchDocument(Base):
     """The same and the body (D): what is matched."""
 
     # A pending list would be searched row by row until the next vacuum.
-    __table_args__ = (
-        Index("ix_search_document_document", "document", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
-    )
+    __table_args__ = (Index("ix_search_document_document", "document", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),)
 
 
 class SearchName(Base):

@@ -41,7 +41,8 @@ _EXISTS = text("""
 """)
 
 # Names come first, then the words of the whole document. The rank within those reads only the small `head`.
-_FIND = text("""
+_FIND = text(
+    """
     WITH named AS MATERIALIZED (
         SELECT kind, entity_id, weight FROM search_name JOIN search_document AS d USING (kind, entity_id)
         WHERE key = :key AND {filters} ORDER BY key, weight DESC LIMIT :limit
@@ -71,12 +72,15 @@ _FIND = text("""
             WHERE decade IS NOT NULL GROUP BY decade ORDER BY decade) AS decade,
         ARRAY(SELECT json_build_array(category, count(*)) FROM matched
             WHERE category IS NOT NULL GROUP BY category ORDER BY count(*) DESC, category) AS category
-""".format(filters="""(is_public OR :everything)
+""".format(
+        filters="""(is_public OR :everything)
             AND (CAST(:kinds AS text[]) IS NULL OR d.kind = ANY (:kinds))
             AND (CAST(:country_ids AS uuid[]) IS NULL OR d.country_ids && :country_ids)
             AND (CAST(:decades AS integer[]) IS NULL OR d.decade = ANY (:decades))
             AND (CAST(:categories AS text[]) IS NULL OR d.category = ANY (:categories))
-            AND (CAST(:languages AS text[]) IS NULL OR d.language = ANY (:languages))"""))
+            AND (CAST(:languages AS text[]) IS NULL OR d.language = ANY (:languages))"""
+    )
+)
 
 # A stored text has "Il-2", which the parser reads as the number -2: `shown` takes it as well as 2.
 _SHOW = text("""

@@ -14,7 +14,9 @@ SearchKind = Literal["aircraft", "designers", "design-bureaus", "manufacturers",
 KINDS: tuple[str, ...] = get_args(SearchKind)
 """In the order in which equally good matches are shown."""
 CATEGORIES = tuple(
-    dict.fromkeys(value for vocabulary in (AircraftCategory, ManufacturerKind, EngineType, ArticleCategory) for value in get_args(vocabulary))
+    dict.fromkeys(
+        value for vocabulary in (AircraftCategory, ManufacturerKind, EngineType, ArticleCategory) for value in get_args(vocabulary)
+    )
 )
 DECADE = re.compile(r"[0-9]{3}0s")
 MAX_QUESTION = 200

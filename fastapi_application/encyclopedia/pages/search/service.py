@@ -119,9 +119,7 @@ def _marked(text: str) -> str:
     return joined.replace(MARK, "<mark>").replace(UNMARK, "</mark>")
 
 
-def _page(
-    parameters: SearchParams, terms: Terms, found: RowMapping, items: list[dict[str, Any]], suggestions: list[str]
-) -> dict[str, Any]:
+def _page(parameters: SearchParams, terms: Terms, found: RowMapping, items: list[dict[str, Any]], suggestions: list[str]) -> dict[str, Any]:
     total, size = found["total"], parameters.size
     return {
         "items": items,
