@@ -20,7 +20,7 @@ from sqlalchemy.orm import aliased
 from fastapi_application.core.dates import Edtf, parse_edtf
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.models import EntitySlug, Link
-from fastapi_application.crud.read_query import column_attribute
+from fastapi_application.crud.read_query import column_attribute, includable
 from fastapi_application.crud.schemas import Name, is_country_code, is_slug, parse_uuid
 
 if TYPE_CHECKING:
@@ -271,7 +271,14 @@ def list_params(model: type[EntityModel], item: type[BaseModel], default_sort: s
             any_of(Literal[tuple(sorts)]),
             Field(default_factory=lambda: default_sort.split(","), description="Fields to order by; `-` descends"),
         ),
+        "fields": (
+            any_of(Literal[tuple(field.key for field in fields_of(item))]) | None,
+            Field(default=None, description="Only these fields of each item"),
+        ),
     }
+    if relations := includable(model, item):
+        description = "Relations whose references are shown as items of a list of their kind"
+        definitions["include"] = (any_of(Literal[relations]) | None, Field(default=None, description=description))
     for name, spec in filters_of(model, item).items():
         field = Field(default=None, alias=name, description=spec.description)
         definitions[_attribute(name)] = (spec.type | None, field)

@@ -15,9 +15,25 @@ if TYPE_CHECKING:
     from fastapi_application.crud.list_query import ListParams
 
 JSON = "application/json"
+JSON_LD = "application/ld+json"
 PUBLIC = "public, no-cache"
 PRIVATE = "private, no-store"
 VARY = "Accept, Accept-Encoding, Authorization"
+
+
+def prefers(accept: str, media_type: str, default: str) -> bool:
+    """Whether an Accept header asks for a media type by name, and rather than for the default one."""
+    wanted = {name.strip().lower(): _quality(parameters) for name, _, parameters in (item.partition(";") for item in accept.split(","))}
+    return wanted.get(media_type, 0) > 0 and wanted[media_type] >= wanted.get(default, 0)
+
+
+def _quality(parameters: str) -> float:
+    """Return the weight of an item of an Accept header; one that cannot be read weighs nothing."""
+    found = next((part.strip()[2:] for part in parameters.split(";") if part.strip().lower().startswith("q=")), "1")
+    try:
+        return float(found)
+    except ValueError:
+        return 0
 
 
 def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None, media_type: str = JSON) -> Response:

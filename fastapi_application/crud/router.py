@@ -1,14 +1,16 @@
 """The routes that every kind has, made from its service."""
 
 # No postponed annotations here: FastAPI reads the real types that these closures are built with.
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi_pagination import Page as LibraryPage
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from fastapi_application.core.actor import Actor
 from fastapi_application.core.problems import problem_responses
@@ -17,7 +19,7 @@ from fastapi_application.crud.bodies import JSON, MERGE_PATCH, IfMatchDep, Write
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.list_query import list_params
-from fastapi_application.crud.responses import PRIVATE, document_response, page_response, written_response
+from fastapi_application.crud.responses import JSON_LD, PRIVATE, bytes_response, document_response, page_response, prefers, written_response
 from fastapi_application.crud.schemas import RequestSchema
 from fastapi_application.crud.service import EntityService, ReadService
 
@@ -28,6 +30,8 @@ class Access:
 
     viewer: Any
     editor: Any
+    linked_data: Callable[[str, dict[str, Any]], dict[str, Any]]
+    """Makes JSON-LD of the detail of an entry of a kind."""
 
 
 class ListPage[T](LibraryPage[T]):
@@ -106,6 +110,7 @@ def _success(schema: Any, description: str, **headers: Any) -> dict[str, Any]:
 _LOCATION = {"Location": {"description": "Where the entry is", "schema": {"type": "string"}}}
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it."}}
 MOVED: dict[int | str, dict[str, Any]] = {308: {"description": "The slug was renamed.", "headers": _LOCATION}}
+_LINKED_DATA = {JSON_LD: {"schema": {"type": "object", "description": "The same for schema.org, where `Accept` prefers it"}}}
 _READ_ERRORS = MOVED | problem_responses(401, 404, 422, 503)
 _WRITE_ERRORS = MOVED | problem_responses(400, 401, 403, 404, 409, 412, 415, 422, 428, 503)
 
@@ -115,6 +120,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
     item: Any = service.item_schema
     by_number = create_model(item.__name__.replace("Item", "Page"), __base__=ListPage[item])
     by_cursor = create_model(item.__name__.replace("Item", "CursorPage"), __base__=CursorPage[item])
+    sparse = _sparse_page(item)
     link = {"Link": {"description": "RFC 8288: first, prev, next", "schema": {"type": "string"}}}
 
     @router.get(
@@ -122,7 +128,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         operation_id=f"{name}_list",
         summary="List",
         responses={
-            200: _success(by_number | by_cursor, "A page; by `cursor` without totals.", **link),
+            200: _success(by_number | by_cursor | sparse, "A page; by `cursor` without totals; with `fields` only those.", **link),
             **_UNCHANGED,
             **problem_responses(401, 403, 422, 503),
         },
@@ -137,13 +143,27 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         return page_response(request, page, parameters)
 
 
+def _sparse_page(item: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema of a page whose items have only some of their fields."""
+    config = ConfigDict(json_schema_serialization_defaults_required=False)
+    fields: dict[str, Any] = {
+        name: (Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation, Field(default=None, alias=info.alias))
+        for name, info in item.model_fields.items()
+    }
+    name = item.__name__.replace("Item", "Sparse")
+    some: Any = create_model(name, __config__=config, __doc__="Some fields of an item.", **fields)
+    page = {"items": (list[some], ...), **dict.fromkeys(("total", "page", "pages"), (int | None, None))}
+    more = {"size": (int, ...), "total_exact": (bool | None, None), "next_cursor": (str | None, None)}
+    return create_model(f"{name}Page", __config__=config, __doc__="A page of items with some of their fields.", **page, **more)
+
+
 def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access, name: str) -> None:
 
     @router.get(
         "/{ref}",
         operation_id=f"{name}_read",
         summary="Read one, by slug or id",
-        responses={200: _success(service.detail_schema, "The entry."), **_UNCHANGED, **_READ_ERRORS},
+        responses={200: {**_success(service.detail_schema, "The entry."), "content": _LINKED_DATA}, **_UNCHANGED, **_READ_ERRORS},
     )
     async def read_entity(
         request: Request,
@@ -152,7 +172,11 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         _query: Annotated[None, Depends(refuse_query)],  # after the viewer: a bad token is answered first
     ) -> Response:
-        return document_response(request, await run_crud_action(session, service(session).read, ref, viewer))
+        document = await run_crud_action(session, service(session).read, ref, viewer)
+        if prefers(request.headers.get("accept", ""), JSON_LD, JSON):
+            described = access.linked_data(service.model.__kind__, orjson.loads(document.body))
+            return bytes_response(request, orjson.dumps(described), JSON_LD)
+        return document_response(request, document)
 
 
 def _add_create(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:

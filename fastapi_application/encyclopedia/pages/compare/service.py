@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from fastapi_application.crud.read_query import column_attribute
 from fastapi_application.crud.references import Mention, resolve
@@ -68,9 +68,7 @@ FIELDS: Final = (
     "service_ceiling_m",
     "rate_of_climb_ms",
 )
-MORE_IS_BETTER: Final = frozenset(
-    {"passengers", "max_speed_kmh", "cruise_speed_kmh", "range_km", "service_ceiling_m", "rate_of_climb_ms"}
-)
+MORE_IS_BETTER: Final = frozenset({"passengers", "max_speed_kmh", "cruise_speed_kmh", "range_km", "service_ceiling_m", "rate_of_climb_ms"})
 DATES: Final = ("first_flight", "introduced", "retired")
 DIGITS: Final = 2
 
@@ -97,9 +95,10 @@ class CompareService:
         return orjson.dumps({"units": parameters.units, "items": items, "fields": fields})
 
     async def _rows(self, slugs: list[str]) -> list[dict[str, Any]]:
-        mapper = Aircraft.__mapper__
+        mapper = inspect(Aircraft)
         columns = [
-            getattr(Aircraft, column_attribute(mapper, name) if name in DATES else name).label(name) for name in ("id", "slug", "name", *FIELDS)
+            getattr(Aircraft, column_attribute(mapper, name) if name in DATES else name).label(name)
+            for name in ("id", "slug", "name", *FIELDS)
         ]
         found = await self.session.execute(select(*columns).where(Aircraft.slug.in_(slugs)))
         by_slug = {row["slug"]: dict(row) for row in found.mappings()}

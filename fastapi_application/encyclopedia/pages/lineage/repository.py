@@ -28,8 +28,10 @@ _WALK = """
 """
 _AROUND = _WALK.format(start="SELECT CAST(:id AS uuid), 0")
 # From the oldest types, not from the aircraft itself.
-_FROM_THE_OLDEST = _WALK.format(start="""SELECT id, 0 FROM older WHERE NOT EXISTS (
-            SELECT FROM aircraft_lineage AS edge WHERE edge.descendant_id = older.id AND edge.type = ANY (:types))""")
+_FROM_THE_OLDEST = _WALK.format(
+    start="""SELECT id, 0 FROM older WHERE NOT EXISTS (
+            SELECT FROM aircraft_lineage AS edge WHERE edge.descendant_id = older.id AND edge.type = ANY (:types))"""
+)
 
 _LINEAGE = text(f"""{_AROUND}, shown AS (
         SELECT aircraft.id, slug, name, first_flight_edtf, first_flight_earliest, steps FROM node JOIN aircraft USING (id)

@@ -40,14 +40,20 @@ _EXISTS = text("""
     )
 """)
 
+_FILTERS = """(is_public OR :everything)
+            AND (CAST(:kinds AS text[]) IS NULL OR d.kind = ANY (:kinds))
+            AND (CAST(:country_ids AS uuid[]) IS NULL OR d.country_ids && :country_ids)
+            AND (CAST(:decades AS integer[]) IS NULL OR d.decade = ANY (:decades))
+            AND (CAST(:categories AS text[]) IS NULL OR d.category = ANY (:categories))
+            AND (CAST(:languages AS text[]) IS NULL OR d.language = ANY (:languages))"""
+
 # Names come first, then the words of the whole document. The rank within those reads only the small `head`.
-_FIND = text(
-    """
+_FIND = text(f"""
     WITH named AS MATERIALIZED (
         SELECT kind, entity_id, weight FROM search_name JOIN search_document AS d USING (kind, entity_id)
-        WHERE key = :key AND {filters} ORDER BY key, weight DESC LIMIT :limit
+        WHERE key = :key AND {_FILTERS} ORDER BY key, weight DESC LIMIT :limit
     ), worded AS MATERIALIZED (
-        SELECT kind, entity_id FROM search_document AS d WHERE document @@ CAST(:query AS tsquery) AND {filters} LIMIT :limit
+        SELECT kind, entity_id FROM search_document AS d WHERE document @@ CAST(:query AS tsquery) AND {_FILTERS} LIMIT :limit
     ), candidate AS MATERIALIZED (
         SELECT kind, entity_id, max(weight) AS weight
         FROM (SELECT kind, entity_id, weight + 1 AS weight FROM named UNION ALL SELECT kind, entity_id, 0 FROM worded) AS found
@@ -72,15 +78,7 @@ _FIND = text(
             WHERE decade IS NOT NULL GROUP BY decade ORDER BY decade) AS decade,
         ARRAY(SELECT json_build_array(category, count(*)) FROM matched
             WHERE category IS NOT NULL GROUP BY category ORDER BY count(*) DESC, category) AS category
-""".format(
-        filters="""(is_public OR :everything)
-            AND (CAST(:kinds AS text[]) IS NULL OR d.kind = ANY (:kinds))
-            AND (CAST(:country_ids AS uuid[]) IS NULL OR d.country_ids && :country_ids)
-            AND (CAST(:decades AS integer[]) IS NULL OR d.decade = ANY (:decades))
-            AND (CAST(:categories AS text[]) IS NULL OR d.category = ANY (:categories))
-            AND (CAST(:languages AS text[]) IS NULL OR d.language = ANY (:languages))"""
-    )
-)
+""")  # noqa: S608 - a constant of this file
 
 # A stored text has "Il-2", which the parser reads as the number -2: `shown` takes it as well as 2.
 _SHOW = text("""

@@ -47,8 +47,6 @@ class Statistics(BaseModel):
 
 
 @router.get("/statistics", operation_id="statistics", summary="Numbers", responses=page_responses(Statistics, "Numbers."))
-async def statistics(
-    request: Request, _viewer: ViewerDep, session: SessionDep, _query: Annotated[None, Depends(refuse_query)]
-) -> Response:
+async def statistics(request: Request, _viewer: ViewerDep, session: SessionDep, _query: Annotated[None, Depends(refuse_query)]) -> Response:
     """Count entries by kind, and aircraft by decade, country, category and engine."""
     return bytes_response(request, await run_crud_action(session, StatisticsService(session).statistics))

@@ -38,7 +38,7 @@ _STATISTICS = text(f"""
             FROM aircraft GROUP BY engine_type ORDER BY count(*) DESC, engine_type NULLS LAST)
     ) AS aircraft
 """)  # noqa: S608 - constants of this file
-COUNTS = text(f"SELECT {_COUNTS}")  # noqa: S608
+COUNTS = text(f"SELECT {_COUNTS}")
 
 
 class StatisticsService:
