@@ -141,7 +141,7 @@ def _included(field: SchemaField, entity: Any) -> ColumnElement[Any]:
     full = json_object(item, conditions[1], within=link)
     nested = [
         (full if inner.name == related.__target__ else _column(inner, link, everything=False)).label(inner.key)
-        for inner in fields_of(field.schema)  # type: ignore[arg-type] # a list of links has a nested schema
+        for inner in fields_of(field.schema)
     ]
     return json_list(select(*nested).where(conditions[0]).order_by(link.position), entity)
 

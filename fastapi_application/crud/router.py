@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi_pagination import Page as LibraryPage
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
 from fastapi_application.core.actor import Actor
 from fastapi_application.core.problems import problem_responses
@@ -146,15 +147,22 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
 def _sparse_page(item: type[BaseModel]) -> type[BaseModel]:
     """Return the schema of a page whose items have only some of their fields."""
     config = ConfigDict(json_schema_serialization_defaults_required=False)
-    fields: dict[str, Any] = {
-        name: (Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation, Field(default=None, alias=info.alias))
-        for name, info in item.model_fields.items()
-    }
+    fields: dict[str, Any] = {name: (_annotation(info), _absent(alias=info.alias)) for name, info in item.model_fields.items()}
     name = item.__name__.replace("Item", "Sparse")
     some: Any = create_model(name, __config__=config, __doc__="Some fields of an item.", **fields)
-    page = {"items": (list[some], ...), **dict.fromkeys(("total", "page", "pages"), (int | None, None))}
-    more = {"size": (int, ...), "total_exact": (bool | None, None), "next_cursor": (str | None, None)}
-    return create_model(f"{name}Page", __config__=config, __doc__="A page of items with some of their fields.", **page, **more)
+    page: dict[str, Any] = dict.fromkeys(("total", "page", "pages"), (int, _absent()))
+    page |= {"items": (list[some], ...), "size": (int, ...), "total_exact": (bool, _absent()), "next_cursor": (str | None, _absent())}
+    sparse: type[BaseModel] = create_model(f"{name}Page", __config__=config, __doc__="A page of items with some of their fields.", **page)
+    return sparse
+
+
+def _annotation(info: FieldInfo) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def _absent(**more: Any) -> Any:
+    """Return what makes a field of an answer optional: no default that the schema would show."""
+    return Field(default_factory=lambda: None, **more)
 
 
 def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access, name: str) -> None:

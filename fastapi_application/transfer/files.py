@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 AUTHORS = "authors"
-FORMAT = 1
 LINES_AT_ONCE = 500
 
 
@@ -42,7 +41,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     schema_version: str
     everything: bool
     files: list[DumpedFile]

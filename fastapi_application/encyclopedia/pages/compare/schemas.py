@@ -9,6 +9,7 @@ from fastapi_application.crud.list_query import Ref, any_of
 
 Units = Literal["metric", "imperial"]
 MAX_COMPARED = 10
+Refs = any_of(Ref)
 
 
 class CompareParams(BaseModel):
@@ -16,9 +17,7 @@ class CompareParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    refs: Annotated[
-        any_of(Ref), Field(min_length=2, max_length=MAX_COMPARED, description="Two to ten aircraft, by slug or id", examples=[["a", "b"]])
-    ]  # type: ignore[valid-type]
+    refs: Annotated[Refs, Field(min_length=2, max_length=MAX_COMPARED, description="Two to ten aircraft, by slug or id")]
     units: Annotated[Units, Field(description="Units of the answer; the data are metric")] = "metric"
 
 

@@ -49,7 +49,7 @@ class HomeService:
         return orjson.dumps({**page, "counts": await StatisticsService(self.session).counts()})
 
     async def _json(
-        self, schema: type[BaseModel], entity: Any, order: tuple[ColumnElement[Any], ...], limit: int, *where: ColumnElement[bool]
+        self, schema: type[BaseModel], entity: Any, order: tuple[Any, ...], limit: int, *where: ColumnElement[bool]
     ) -> list[Any]:
         # The few rows first: what an item shows is not built for those that are left out.
         rows = select(entity.id, func.row_number().over(order_by=order).label("n")).where(*where).order_by(*order).limit(limit).subquery()
