@@ -297,6 +297,18 @@ TRIGGER = """
 CREATE TRIGGER search_{event} AFTER {event} ON {table} REFERENCING {rows} TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION {function}({argument})"""
 
+# Built while the service goes on writing.
+ORDERS = {
+    "ix_aircraft_first_flight_earliest": ("aircraft", ["first_flight_earliest", "first_flight_latest", "id"]),
+    "ix_aircraft_first_flight_earliest_descending": (
+        "aircraft",
+        [sa.text("first_flight_earliest DESC NULLS LAST"), sa.text("first_flight_latest DESC NULLS LAST"), "id"],
+    ),
+    "ix_aircraft_max_speed_kmh": ("aircraft", ["max_speed_kmh"]),
+    "ix_article_published_at": ("article", [sa.text("published_at DESC NULLS LAST"), "id"]),
+    "ix_article_updated_at": ("article", [sa.text("updated_at DESC NULLS LAST"), "id"]),
+}
+
 NAME_KEY = sa.text("length(key) >= 5 AND weight >= 1")
 
 
@@ -317,8 +329,11 @@ def upgrade() -> None:
         op.execute(statement)
     for kind, table in KINDS.items():
         _create_triggers(table, "search_changed", "search_removed", f"'{kind}'")
-        op.execute(f"SELECT search_refresh('{kind}', ARRAY(SELECT id FROM {table}))")
+        op.execute(f"SELECT search_refresh('{kind}', ARRAY(SELECT id FROM {table}))")  # noqa: S608 - names from above
     _create_triggers("aircraft_country", "search_countries_changed", "search_countries_changed", "")
+    with op.get_context().autocommit_block():
+        for name, (table, terms) in ORDERS.items():
+            op.create_index(name, table, terms, postgresql_concurrently=True)
 
 
 def _create_tables() -> None:
@@ -342,6 +357,7 @@ def _create_tables() -> None:
     op.create_index(
         "ix_search_document_document", "search_document", ["document"], postgresql_using="gin", postgresql_with={"fastupdate": "off"}
     )
+    op.create_index("ix_search_document_kind_is_public_decade", "search_document", ["kind", "is_public", "decade"])
     op.create_table(
         "search_name",
         sa.Column("kind", sa.Text(), nullable=False),
@@ -398,6 +414,9 @@ def _create_triggers(table: str, changed: str, removed: str, argument: str) -> N
 
 def downgrade() -> None:
     """Take back."""
+    with op.get_context().autocommit_block():
+        for name, (table, _) in ORDERS.items():
+            op.drop_index(name, table_name=table, postgresql_concurrently=True)
     for table in (*KINDS.values(), "aircraft_country"):
         for event in ("insert", "update", "delete"):
             op.execute(f"DROP TRIGGER search_{event} ON {table}")

@@ -9,7 +9,6 @@ from fastapi_application.crud.list_query import Ref, any_of
 
 Units = Literal["metric", "imperial"]
 MAX_COMPARED = 10
-Refs = any_of(Ref)
 
 
 class CompareParams(BaseModel):
@@ -17,7 +16,10 @@ class CompareParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    refs: Annotated[Refs, Field(min_length=2, max_length=MAX_COMPARED, description="Two to ten aircraft, by slug or id")]
+    refs: Annotated[
+        any_of(Ref),  # type: ignore[valid-type]
+        Field(min_length=2, max_length=MAX_COMPARED, description="Two to ten aircraft, by slug or id"),
+    ]
     units: Annotated[Units, Field(description="Units of the answer; the data are metric")] = "metric"
 
 

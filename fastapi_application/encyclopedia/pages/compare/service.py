@@ -87,7 +87,7 @@ class CompareService:
             ValidationFailedError: `unknown_reference`.
 
         """
-        refs = list(parameters.refs)
+        refs: list[str] = list(parameters.refs)
         await resolve(self.session, [Mention("aircraft", ref, "/query/refs", refs, index) for index, ref in enumerate(refs)])
         rows = await self._rows(list(dict.fromkeys(refs)))
         fields = [_field(name, rows, imperial=parameters.units == "imperial") for name in FIELDS]

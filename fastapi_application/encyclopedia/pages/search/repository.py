@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
     from sqlalchemy.ext.asyncio import AsyncSession
 
-MAX_MATCHES = 2000
+MAX_MATCHES = 1000
 """Matches that are ranked and counted; a question with more says that its numbers are not exact."""
 SUGGESTIONS = 10
 MARK, UNMARK = "\x02", "\x03"

@@ -21,6 +21,7 @@ RENDERS = (*KINDS, "countries")
 API = "/api/v1"
 MIN_CORRECTED, MAX_CORRECTED = 5, 60
 MIN_TWICE_WRONG = 9
+MAX_CORRECTED_WORDS = 6
 FACETS = ("kind", "country", "decade", "category")
 
 
@@ -69,7 +70,8 @@ class SearchService:
     async def _correct(self, q: str) -> Terms | None:
         """Return the terms of the nearest spelling that matches something: word by word, then as one name."""
         words = q.split()
-        spelled = [await self._nearest_word(word) or word for word in words]
+        # A long question is no name; looking for every word of it would cost more than it finds.
+        spelled = [await self._nearest_word(word) or word for word in words] if len(words) <= MAX_CORRECTED_WORDS else words
         for attempt in (" ".join(spelled), await self._nearest_key(q)):
             if attempt and attempt != q:
                 terms = await self.repository.understand(attempt, [])
