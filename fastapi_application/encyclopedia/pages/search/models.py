@@ -32,7 +32,10 @@ class SearchDocument(Base):
     """The same and the body (D): what is matched."""
 
     # A pending list would be searched row by row until the next vacuum.
-    __table_args__ = (Index("ix_search_document_document", "document", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),)
+    __table_args__ = (
+        Index("ix_search_document_document", "document", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        Index("ix_search_document_kind_is_public_decade", "kind", "is_public", "decade"),
+    )
 
 
 class SearchName(Base):
