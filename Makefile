@@ -1,6 +1,6 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test check check-texts format lint-migrations clean distclean install install-dev
+.PHONY: help run env test check check-texts format lint-migrations clean distclean install install-dev bench-search
 
 PYTEST_ARGS ?=
 JOBS ?= 2
@@ -38,6 +38,9 @@ format: install-dev ## Format the code and fix what can be fixed without thinkin
 
 lint-migrations: install-dev ## Look for migrations that would lock or break a running database
 	@sh scripts/lint_migrations.sh
+
+bench-search: install-dev ## Measure search and suggest on 100 000 entries
+	@exec $(python) -m benchmarks.search
 
 clean: ## Remove caches and reports
 	@find . -path ./.venv -prune -o -path ./.venv-poetry -prune -o -path ./.local -prune -o \
