@@ -28,7 +28,7 @@ _DRAFT = f"""
     SELECT '00000000-0000-4000-8000-00000000000b', id, 0 FROM aircraft WHERE slug = 'concorde';
     UPDATE article SET translation_of_id = '00000000-0000-4000-8000-00000000000b' WHERE slug = 'concorde';
     UPDATE tag SET updated_by = '00000000-0000-4000-8000-00000000000a' WHERE slug = 'france'
-"""
+"""  # noqa: S608 - a constant
 
 
 async def execute(database: str, statement: str) -> None:
