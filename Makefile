@@ -1,6 +1,6 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test check check-texts format lint-migrations bench-accounts clean distclean install install-dev
+.PHONY: help run env test check check-texts format lint-migrations bench-accounts bench-search clean distclean install install-dev
 
 PYTEST_ARGS ?=
 JOBS ?= 2
@@ -41,6 +41,9 @@ lint-migrations: install-dev ## Look for migrations that would lock or break a r
 
 bench-accounts: install-dev ## Measure what logins cost, and what their time gives away (TRIES=200 SECONDS=15)
 	@exec $(python) -m benchmarks.login_timing
+
+bench-search: install-dev ## Measure search and suggest on 100 000 entries
+	@exec $(python) -m benchmarks.search
 
 clean: ## Remove caches and reports
 	@find . -path ./.venv -prune -o -path ./.venv-poetry -prune -o -path ./.local -prune -o \

@@ -58,6 +58,8 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         "migrate": ("data", "migrate"),
         "seed": ("data", "seed"),
         "create-user": ("accounts", "create_user"),
+        "dump": ("dump", "dump"),
+        "load": ("dump", "load"),
         "openapi": ("development", "openapi"),
         "new-entity": ("new_entity", "new_entity"),
     }[name]

@@ -20,7 +20,7 @@ from sqlalchemy.orm import aliased
 from fastapi_application.core.dates import Edtf, parse_edtf
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.models import EntitySlug, Link
-from fastapi_application.crud.read_query import column_attribute
+from fastapi_application.crud.read_query import column_attribute, includable
 from fastapi_application.crud.schemas import Name, is_country_code, is_slug, parse_uuid
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             return select(target.id).where(target.id == identifier, public).correlate(entity).scalar_subquery()
 
         def refers(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-            condition: Condition = column(entity).in_(_ids(related, refs))
+            condition: Condition = column(entity).in_(entity_ids(related, refs))
             return condition
 
         return {
@@ -193,7 +193,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
     def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
         link = aliased(related)
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
-        return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(_ids(target, refs))).exists()
+        return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(entity_ids(target, refs))).exists()
 
     name = field.key if related.__target__ == field.name else related.__target__
     return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id")}
@@ -204,7 +204,8 @@ def _filter_name(target: str, key: str) -> str:
     return target if key.startswith(target[:4]) else key
 
 
-def _ids(model: type[EntityModel], refs: list[str]) -> Any:
+def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
+    """Return the query of the ids that references mean: slugs (former ones too), UUIDs or country codes."""
     slugs = [ref for ref in refs if is_slug(ref)]
     ids = [identifier for ref in refs if (identifier := parse_uuid(ref))]
     rows = select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs))
@@ -283,7 +284,14 @@ def list_params(model: type[EntityModel], item: type[BaseModel], default_sort: s
             any_of(Literal[tuple(sorts)]),
             Field(default_factory=lambda: default_sort.split(","), description="Fields to order by; `-` descends"),
         ),
+        "fields": (
+            any_of(Literal[tuple(field.key for field in fields_of(item))]) | None,
+            Field(default=None, description="Only these fields of each item"),
+        ),
     }
+    if relations := includable(model, item):
+        description = "Relations whose references are shown as items of a list of their kind"
+        definitions["include"] = (any_of(Literal[relations]) | None, Field(default=None, description=description))
     for name, spec in filters_of(model, item).items():
         field = Field(default=None, alias=name, description=spec.description)
         definitions[_attribute(name)] = (spec.type | None, field)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -115,7 +115,7 @@ class PageQuery:
     @property
     def _scope(self) -> str:
         """What a cursor is bound to: kind, order and filters."""
-        given = self.parameters.model_dump_json(exclude={"cursor", "size", "page"}, exclude_none=True)
+        given = self.parameters.model_dump_json(exclude={"cursor", "size", "page", "fields", "include"}, exclude_none=True)
         return f"{self.model.__kind__}?{given}"
 
     def _rows(self, where: list[ColumnElement[bool]]) -> Select[Any]:
@@ -127,8 +127,9 @@ class PageQuery:
 
     def _items(self, rows: Select[Any]) -> ColumnElement[str]:
         page = rows.subquery()
-        entity, columns = _item_columns(self.model, self.schema, everything=self.everything)
-        return cast(json_list(select(*columns).join(page, page.c.id == entity.id).order_by(page.c.n)), Text)
+        shown = (frozenset(getattr(self.parameters, name, None) or ()) for name in ("fields", "include"))
+        entity, columns = _item_columns(self.model, self.schema, *shown, everything=self.everything)
+        return cast(json_list(select(*columns).select_from(entity).join(page, page.c.id == entity.id).order_by(page.c.n)), Text)
 
     def _total(self, where: list[ColumnElement[bool]]) -> ColumnElement[int]:
         if self.filters:
@@ -145,11 +146,13 @@ class PageQuery:
         return [_from_json(value, column.type.python_type) for value, column in zip(values, columns, strict=True)]
 
 
-@cache
-def _item_columns(model: type[EntityModel], schema: type[BaseModel], *, everything: bool) -> tuple[Any, list[Label[Any]]]:
+@lru_cache(maxsize=256)
+def _item_columns(
+    model: type[EntityModel], schema: type[BaseModel], only: frozenset[str], include: frozenset[str], *, everything: bool
+) -> tuple[Any, list[Label[Any]]]:
     """Return an alias and the columns that render an item of it, built once: building them costs more than running them."""
     entity = aliased(model)
-    return entity, select_json(schema, entity, everything=everything)
+    return entity, select_json(schema, entity, everything=everything, only=only, include=include)
 
 
 def _from_json(value: Any, python_type: type) -> Any:

@@ -23,7 +23,7 @@ from fastapi_application.crud.models import EntityModel, Link
 from fastapi_application.crud.schemas import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from pydantic import BaseModel
 
@@ -70,16 +70,80 @@ class ReverseCount(Reverse):
     """How many entities refer to this one."""
 
 
-def select_json(schema: type[BaseModel], entity: Any, *, everything: bool = False) -> list[Label[Any]]:
+def select_json(
+    schema: type[BaseModel],
+    entity: Any,
+    *,
+    everything: bool = False,
+    only: Collection[str] = (),
+    include: Collection[str] = (),
+) -> list[Label[Any]]:
     """Return the labelled columns of one JSON object, in the order of the schema.
 
     Args:
         schema: what to render.
         entity: the model or an alias of it.
         everything: also what the public may not see.
+        only: the keys to render; all of them if there are none.
+        include: the keys whose references are rendered as items of a list of their kind.
 
     """
-    return [_column(field, entity, everything).label(field.key) for field in fields_of(schema)]
+    return [
+        (_included(field, entity) if field.key in include else _column(field, entity, everything)).label(field.key)
+        for field in fields_of(schema)
+        if not only or field.key in only
+    ]
+
+
+# --- references that are rendered in full -----------------------------------------------------------------------------
+
+_ITEM_SCHEMAS: dict[str, type[BaseModel]] = {}
+
+
+def register_item_schema(kind: str, schema: type[BaseModel]) -> None:
+    """Say how an entity of a kind looks in a list."""
+    _ITEM_SCHEMAS[kind] = schema
+
+
+def includable(model: type[EntityModel], schema: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of the relations of a schema whose targets everybody may see."""
+    mapper = inspect(model)
+    return tuple(
+        field.key
+        for field in fields_of(schema)
+        if field.name in mapper.relationships and field.marker(Computed) is None and _is_open(mapper.relationships[field.name])
+    )
+
+
+def _is_open(relation: RelationshipProperty[Any]) -> bool:
+    target = _target(relation.mapper.class_)
+    return target.is_public(target) is None
+
+
+def _target(related: type[Link | EntityModel]) -> type[EntityModel]:
+    """Return the entity at the other end of a relationship, through its link if there is one."""
+    model: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_ if issubclass(related, Link) else related
+    return model
+
+
+def _included(field: SchemaField, entity: Any) -> ColumnElement[Any]:
+    relation = inspect(entity).mapper.relationships[field.name]
+    related = relation.mapper.class_
+    model = _target(related)
+    target: Any = aliased(model)
+    item = select_json(_ITEM_SCHEMAS[model.__kind__], target)
+    if not issubclass(related, Link):
+        return json_object(item, target.id == getattr(entity, f"{relation.key}_id"), within=entity)
+    link = aliased(related)
+    conditions = (getattr(link, f"{related.__owner__}_id") == entity.id, getattr(link, f"{related.__target__}_id") == target.id)
+    if field.schema is not None and issubclass(field.schema, Reference):
+        return json_list(select(*item).where(*conditions).order_by(link.position), entity)
+    full = json_object(item, conditions[1], within=link)
+    nested = [
+        (full if inner.name == related.__target__ else _column(inner, link, everything=False)).label(inner.key)
+        for inner in fields_of(field.schema)
+    ]
+    return json_list(select(*nested).where(conditions[0]).order_by(link.position), entity)
 
 
 def json_object(columns: Iterable[ColumnElement[Any]], *conditions: ColumnElement[bool], within: Any) -> ColumnElement[Any]:

@@ -98,8 +98,8 @@ class Repository[M: EntityModel]:
             raise NotFoundError
         return Document(row[0], row[1], row[2], row[3].encode())
 
-    async def find(self, ref: str, viewer: Actor | None) -> uuid.UUID:
-        """Return the id of an entity.
+    async def identify(self, ref: str, viewer: Actor | None = None) -> tuple[uuid.UUID, str]:
+        """Return id and slug of one entity.
 
         Raises:
             NotFoundError: nothing answers to the ref, or nothing that the viewer may see.
@@ -109,13 +109,14 @@ class Repository[M: EntityModel]:
         identifier = parse_uuid(ref)
         public = None if sees_unpublished(viewer) else self.model.is_readable(self.model)
         named = self.model.id == identifier if identifier else self.model.slug == ref
-        found: uuid.UUID | None = None
+        row = None
         if identifier or is_slug(ref):
-            found = await self.session.scalar(select(self.model.id).where(named, *([] if public is None else [public])))
-        if found is None:
+            found = await self.session.execute(select(self.model.id, self.model.slug).where(named, *([] if public is None else [public])))
+            row = found.one_or_none()
+        if row is None:
             await self._raise_moved(ref, viewer)
             raise NotFoundError
-        return found
+        return row[0], row[1]
 
     async def lock(self, ref: str, *, deletes: bool = False) -> M:
         """Lock one entity for a change. What the lock guards is read after it, not before the wait.

@@ -16,18 +16,39 @@ if TYPE_CHECKING:
     from fastapi_application.crud.list_query import ListParams
 
 JSON = "application/json"
+JSON_LD = "application/ld+json"
 PUBLIC = "public, no-cache"
 PRIVATE = "private, no-store"
 VARY = "Accept, Accept-Encoding, Authorization"
 
 
-def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response:
+def prefers(accept: str, media_type: str, default: str) -> bool:
+    """Whether an Accept header asks for a media type by name, and rather than for the default one."""
+    wanted = {name.strip().lower(): _quality(parameters) for name, _, parameters in (item.partition(";") for item in accept.split(","))}
+    return wanted.get(media_type, 0) > 0 and wanted[media_type] >= wanted.get(default, 0)
+
+
+def _quality(parameters: str) -> float:
+    """Return the weight of an item of an Accept header; one that cannot be read weighs nothing."""
+    found = next((part.strip()[2:] for part in parameters.split(";") if part.strip().lower().startswith("q=")), "1")
+    try:
+        return float(found)
+    except ValueError:
+        return 0
+
+
+def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None, media_type: str = JSON) -> Response:
     """Answer a GET: 304 if the client has these very bytes."""
     cache = PRIVATE if "authorization" in request.headers else PUBLIC
     common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY, **(headers or {})}
     if none_match(request.headers.get("if-none-match"), etag):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=common)
-    return Response(body, media_type=JSON, headers=common)
+    return Response(body, media_type=media_type, headers=common)
+
+
+def bytes_response(request: Request, body: bytes, media_type: str = JSON) -> Response:
+    """Answer a GET of a page that is no entity: its ETag is its content."""
+    return read_response(request, body, f'"{content_hash(body)}"', media_type=media_type)
 
 
 def document_response(request: Request, document: Document) -> Response:

@@ -1,0 +1,111 @@
+"""Routes outside the API: they are not part of its OpenAPI document."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy import Row
+
+from fastapi_application.accounts.authentication import ViewerDep
+from fastapi_application.api.outside.service import PART_SIZE, SITEMAP_KINDS, OutsideService
+from fastapi_application.api.outside.xml import document, element, text_element
+from fastapi_application.core.errors import RouteNotFoundError
+from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.bodies import refuse_query
+from fastapi_application.crud.dependencies import SessionDep
+from fastapi_application.crud.responses import bytes_response
+
+SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
+ATOM = "http://www.w3.org/2005/Atom"
+XML, ATOM_XML, PLAIN = "application/xml", "application/atom+xml", "text/plain; charset=utf-8"
+EPOCH = "1970-01-01T00:00:00.000000Z"
+_PART = re.compile(r"[1-9][0-9]{0,3}")
+NAME = "FrankenJet"
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(refuse_query)])
+
+
+def get_base(request: Request) -> str:
+    """Return the address that readers see: never one that a client makes up in Host."""
+    base: str = request.app.state.settings.app.public_url
+    return base.rstrip("/")
+
+
+BaseDep = Annotated[str, Depends(get_base)]
+
+
+@router.get("/robots.txt")
+async def robots(request: Request, base: BaseDep) -> Response:
+    """Let everybody read, and say where the sitemap is."""
+    return bytes_response(request, f"User-agent: *\nAllow: /\nDisallow: /api/v1/search\n\nSitemap: {base}/sitemap.xml\n".encode(), PLAIN)
+
+
+@router.get("/sitemap.xml")
+async def sitemap(request: Request, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
+    """List the parts: as many for each kind as it needs."""
+    parts = await run_crud_action(session, OutsideService(session).parts)
+    entries = [
+        element("sitemap", text_element("loc", f"{base}/sitemaps/{kind}-{number}.xml"), text_element("lastmod", updated_at))
+        for kind, count, updated_at in parts
+        for number in range(1, -(-count // PART_SIZE) + 1)
+    ]
+    return bytes_response(request, document(element("sitemapindex", *entries, xmlns=SITEMAP)), XML)
+
+
+@router.get("/sitemaps/{name}.xml")
+async def sitemap_part(request: Request, name: str, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
+    """List addresses of one kind.
+
+    Raises:
+        RouteNotFoundError: there is no such part.
+
+    """
+    kind, _, number = name.rpartition("-")
+    if kind not in SITEMAP_KINDS or not _PART.fullmatch(number):
+        raise RouteNotFoundError
+    rows = await run_crud_action(session, OutsideService(session).addresses, kind, int(number))
+    if not rows and number != "1":
+        raise RouteNotFoundError
+    address = f"{base}/api/v1/{kind}"
+    entries = [element("url", text_element("loc", f"{address}/{slug}"), text_element("lastmod", changed)) for slug, changed in rows]
+    return bytes_response(request, document(element("urlset", *entries, xmlns=SITEMAP)), XML)
+
+
+@router.get("/feeds/articles.atom")
+async def new_articles(request: Request, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
+    """List what was published last."""
+    rows = await run_crud_action(session, OutsideService(session).articles, by_change=False)
+    return bytes_response(request, _feed(base, "articles", "New articles", rows), ATOM_XML)
+
+
+@router.get("/feeds/changes.atom")
+async def changed_articles(request: Request, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
+    """List what was changed last."""
+    rows = await run_crud_action(session, OutsideService(session).articles, by_change=True)
+    return bytes_response(request, _feed(base, "changes", "Changed articles", rows), ATOM_XML)
+
+
+def _feed(base: str, name: str, title: str, rows: Any) -> bytes:
+    address = f"{base}/feeds/{name}.atom"
+    head = [
+        text_element("id", address),
+        text_element("title", f"{NAME}: {title}"),
+        text_element("updated", max((row.updated_at for row in rows), default=EPOCH)),
+        element("link", rel="self", type=ATOM_XML, href=address),
+        element("author", text_element("name", NAME)),
+    ]
+    return document(element("feed", *head, *(_entry(base, row) for row in rows), xmlns=ATOM))
+
+
+def _entry(base: str, row: Row[Any]) -> str:
+    parts = [
+        text_element("id", f"urn:uuid:{row.id}"),
+        text_element("title", row.title),
+        element("link", rel="alternate", hreflang=row.language, href=f"{base}/api/v1/articles/{row.slug}"),
+        text_element("published", row.published_at or row.updated_at),
+        text_element("updated", row.updated_at),
+        element("category", term=row.category),
+        text_element("summary", row.summary or ""),
+    ]
+    author = [element("author", text_element("name", row.author))] if row.author else []
+    return element("entry", *parts, *author)
