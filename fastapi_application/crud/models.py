@@ -39,6 +39,8 @@ class EntityModel(Base):
     __kind__: ClassVar[str]
     __label__: ClassVar[str] = "name"
     """The field that names an entity."""
+    __unpublished__: ClassVar[tuple[str, ...]] = ()
+    """Columns that tell of what the public does not see yet, of a public entity too."""
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4, sort_order=-20)
     slug: Mapped[str] = mapped_column(Text, unique=True, sort_order=-19)

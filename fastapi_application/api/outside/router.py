@@ -1,6 +1,7 @@
 """Routes outside the API: they are not part of its OpenAPI document."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -74,18 +75,18 @@ async def sitemap_part(request: Request, name: str, base: BaseDep, _viewer: View
 @router.get("/feeds/articles.atom")
 async def new_articles(request: Request, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
     """List what was published last."""
-    rows = await run_crud_action(session, OutsideService(session).articles, by_change=False)
-    return bytes_response(request, _feed(base, "articles", "New articles", rows), ATOM_XML)
+    rows = await run_crud_action(session, OutsideService(session).articles)
+    return bytes_response(request, _feed(base, "articles", "New articles", rows, _article), ATOM_XML)
 
 
 @router.get("/feeds/changes.atom")
-async def changed_articles(request: Request, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
-    """List what was changed last."""
-    rows = await run_crud_action(session, OutsideService(session).articles, by_change=True)
-    return bytes_response(request, _feed(base, "changes", "Changed articles", rows), ATOM_XML)
+async def changes(request: Request, base: BaseDep, _viewer: ViewerDep, session: SessionDep) -> Response:
+    """List the entries that were changed last."""
+    rows = await run_crud_action(session, OutsideService(session).changes)
+    return bytes_response(request, _feed(base, "changes", "Changes", rows, _change), ATOM_XML)
 
 
-def _feed(base: str, name: str, title: str, rows: Any) -> bytes:
+def _feed(base: str, name: str, title: str, rows: Sequence[Row[Any]], entry: Callable[[str, Row[Any]], str]) -> bytes:
     address = f"{base}/feeds/{name}.atom"
     head = [
         text_element("id", address),
@@ -94,10 +95,10 @@ def _feed(base: str, name: str, title: str, rows: Any) -> bytes:
         element("link", rel="self", type=ATOM_XML, href=address),
         element("author", text_element("name", NAME)),
     ]
-    return document(element("feed", *head, *(_entry(base, row) for row in rows), xmlns=ATOM))
+    return document(element("feed", *head, *(entry(base, row) for row in rows), xmlns=ATOM))
 
 
-def _entry(base: str, row: Row[Any]) -> str:
+def _article(base: str, row: Row[Any]) -> str:
     parts = [
         text_element("id", f"urn:uuid:{row.id}"),
         text_element("title", row.title),
@@ -109,3 +110,15 @@ def _entry(base: str, row: Row[Any]) -> str:
     ]
     author = [element("author", text_element("name", row.author))] if row.author else []
     return element("entry", *parts, *author)
+
+
+def _change(base: str, row: Row[Any]) -> str:
+    return element(
+        "entry",
+        text_element("id", f"urn:uuid:{row.id}"),
+        text_element("title", row.title),
+        element("link", rel="alternate", href=f"{base}/api/v1/{row.kind}/{row.slug}"),
+        text_element("updated", row.updated_at),
+        element("category", term=row.kind),
+        text_element("summary", "New." if row.action == "create" else "Changed."),
+    )
