@@ -67,9 +67,9 @@ async def refresh(body: Annotated[Refresh, parsed(Refresh)], session: SessionDep
     operation_id="auth_logout",
     summary="End this session",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 503),
+    responses=problem_responses(401, 403, 422, 503),
 )
-async def logout(identity: SignedInDep, session: SessionDep, origin: OriginDep) -> None:
+async def logout(identity: SignedInDep, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]) -> None:
     """End the session that this request's token belongs to, and with it its refresh token."""
     await run_crud_action(session, SessionService(session).end, identity, identity.session_id, origin)
 
@@ -170,9 +170,11 @@ async def list_sessions(identity: SignedInDep, session: SessionDep, _query: Anno
     operation_id="auth_sessions_end",
     summary="End one session",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 404, 503),
+    responses=problem_responses(401, 403, 404, 422, 503),
 )
-async def end_session(identity: SignedInDep, identifier: PathId, session: SessionDep, origin: OriginDep) -> None:
+async def end_session(
+    identity: SignedInDep, identifier: PathId, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]
+) -> None:
     """Sign out there: its next request is 401."""
     await run_crud_action(session, SessionService(session).end, identity, identifier, origin)
 
@@ -182,8 +184,8 @@ async def end_session(identity: SignedInDep, identifier: PathId, session: Sessio
     operation_id="auth_sessions_end_all",
     summary="End all sessions",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 503),
+    responses=problem_responses(401, 403, 422, 503),
 )
-async def end_all_sessions(identity: SignedInDep, session: SessionDep, origin: OriginDep) -> None:
+async def end_all_sessions(identity: SignedInDep, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]) -> None:
     """Sign out everywhere, here too."""
     await run_crud_action(session, SessionService(session).end_own, identity, origin)

@@ -280,7 +280,7 @@ class LoginThrottledError(AppError):
     code = "login_throttled"
     default_detail = "Too many wrong passwords. Wait before you try again."
 
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int = 1) -> None:
         """Say when, in seconds."""
         super().__init__(headers={"Retry-After": str(retry_after_s)})
 
