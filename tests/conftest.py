@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 _SETTINGS = {
     # Longer than any test run: the clients of the session keep their tokens.
     "AUTH__ACCESS_TTL_S": "86400",
+    # Nobody is limited by accident; tests of limits set their own.
+    **{
+        f"RATE_LIMIT__{name}": "1000000000/60"
+        for name in (
+            "ANONYMOUS",
+            "READER",
+            "EDITOR",
+            "MODERATOR",
+            "ADMINISTRATOR",
+            "SEARCH",
+            "LOGIN",
+            "REGISTER",
+            "PASSWORD_RESET",
+            "UPLOAD",
+        )
+    },
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
 }
@@ -47,7 +63,11 @@ def _log_plainly() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
     """Run PostgreSQL and Redis for this test run; whichever process leaves last stops them and removes their files."""
-    for name in [key for key in os.environ if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH"} and "__" in key]:
+    for name in [
+        key
+        for key in os.environ
+        if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "CACHE", "RATE_LIMIT"} and "__" in key
+    ]:
         del os.environ[name]
     _log_plainly()
     directory = run_directory()

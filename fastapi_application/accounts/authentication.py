@@ -13,11 +13,11 @@ from fastapi_users.authentication import AuthenticationBackend, BearerTransport
 from fastapi_users.authentication.strategy.db import DatabaseStrategy
 
 from fastapi_application.accounts.models import AccessToken, User
-from fastapi_application.accounts.user_database import AccessTokenDatabase, UserDatabase
+from fastapi_application.accounts.user_database import AccessTokenDatabase, UserDatabase, hash_token
 from fastapi_application.core.actor import Actor, Role
 from fastapi_application.core.config import get_settings
 from fastapi_application.core.errors import EmailNotVerifiedError, ForbiddenError, NotAuthenticatedError
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_read_action
 from fastapi_application.crud.dependencies import SessionDep
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ async def get_token(request: Request, token: Annotated[str | None, Depends(trans
     return token
 
 
-async def get_viewer(session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Actor | None:
+async def get_viewer(request: Request, session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Actor | None:
     """Return who reads: None is an anonymous reader.
 
     The look-up is an action of its own, over before the handler's begins. When it fails the answer is 503, never
@@ -102,10 +102,11 @@ async def get_viewer(session: SessionDep, token: Annotated[str | None, Depends(g
     """
     if token is None:
         return None
-    user = await run_crud_action(session, HashedTokenStrategy(session).read_token, token, UserManager(session))
+    user = await run_read_action(session, HashedTokenStrategy(session).read_token, token, UserManager(session))
     session.expunge_all()
     if user is None or not user.is_active:
         raise NotAuthenticatedError
+    request.app.state.read_path.limiter.remember_identity(hash_token(token), user.effective_role, user.id)
     return Actor(user.id, user.effective_role, user.is_verified)
 
 

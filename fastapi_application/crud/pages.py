@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Label, Select, Text, cast, func, inspect, select
+from sqlalchemy import BigInteger, ColumnElement, Label, Select, Text, cast, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from fastapi_application.core.errors import FieldError, ValidationFailedError
+from fastapi_application.crud.cache_tags import tags_of_page
 from fastapi_application.crud.cursor import decode_cursor, encode_cursor
 from fastapi_application.crud.list_query import (
     MAX_DEPTH,
@@ -25,10 +26,11 @@ from fastapi_application.crud.list_query import (
     count_up_to,
     filters_of,
     keyset,
+    kinds_looked_up,
     parse_sort,
     sort_keys,
 )
-from fastapi_application.crud.models import EntityModel
+from fastapi_application.crud.models import EntityCount, EntityModel
 from fastapi_application.crud.read_query import json_list, select_json, utc_text
 
 
@@ -38,6 +40,8 @@ class Page:
 
     body: bytes
     has_next: bool
+    tags: Callable[[], frozenset[str]]
+    """What the read cache ends it by."""
     next_cursor: str | None = None
 
 
@@ -81,7 +85,7 @@ class PageQuery:
         shown = total if exact else MAX_DEPTH
         pages = -(-shown // size)
         tail = {"total": shown, "total_exact": exact, "page": page, "size": size, "pages": pages}
-        return Page(_envelope(items, tail), has_next=page < pages and (page + 1) * size <= MAX_DEPTH)
+        return self._page(_envelope(items, tail), has_next=page < pages and (page + 1) * size <= MAX_DEPTH)
 
     async def after_cursor(self, session: AsyncSession) -> Page:
         """Render what follows a cursor: rows that come or go meanwhile move no other row.
@@ -110,7 +114,14 @@ class PageQuery:
             )
         ).one()
         cursor = encode_cursor(list(orjson.loads(values)[0].values()), self._scope) if count > size else None
-        return Page(_envelope(items, {"size": size, "next_cursor": cursor}), cursor is not None, cursor)
+        return self._page(_envelope(items, {"size": size, "next_cursor": cursor}), has_next=cursor is not None, next_cursor=cursor)
+
+    def _page(self, body: bytes, *, has_next: bool, next_cursor: str | None = None) -> Page:
+        def tags() -> frozenset[str]:
+            filters = filters_of(self.model, self.schema, everything=self.everything)
+            return tags_of_page(self.model, self.schema, body, kinds_looked_up(filters, self.parameters))
+
+        return Page(body, has_next, tags, next_cursor)
 
     @property
     def _scope(self) -> str:
@@ -133,7 +144,10 @@ class PageQuery:
     def _total(self, where: list[ColumnElement[bool]]) -> ColumnElement[int]:
         if self.filters:
             return count_up_to(self.entity, where, MAX_DEPTH + 1)
-        return select(func.count()).select_from(self.entity).where(*where).scalar_subquery()
+        column = EntityCount.public if self.visible else EntityCount.total
+        counted = select(cast(func.sum(column), BigInteger)).where(EntityCount.kind == self.model.__kind__).scalar_subquery()
+        # A table without the triggers is counted as it is.
+        return func.coalesce(counted, select(func.count()).select_from(self.entity).where(*where).scalar_subquery())
 
     def _key_values(self, rows: Any) -> list[ColumnElement[Any]]:
         """The sort values as JSON that reads back to the same values."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import ColumnElement, Label, Select, func, inspect, select
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty, aliased
@@ -33,9 +33,23 @@ _TIMESTAMP_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 @dataclass(frozen=True)
 class Computed:
-    """A field whose value is an SQL expression over the entity and `everything`: whether the viewer sees all."""
+    """A field whose value is an SQL expression over the entity and `everything`: whether the viewer sees all.
+
+    The read cache cannot see into the expression: `kind` says of which kind (or table) the objects are that it shows,
+    `tables` on which kinds it depends as a whole.
+    """
 
     expression: Callable[[Any, bool], ColumnElement[Any]]
+    kind: str | None = None
+    tables: tuple[str, ...] = ()
+
+    kinds: ClassVar[set[str]] = set()
+    """Every `kind` that is named."""
+
+    def __post_init__(self) -> None:
+        """Take note."""
+        if self.kind is not None:
+            self.kinds.add(self.kind)
 
 
 @dataclass(frozen=True)

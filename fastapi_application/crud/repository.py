@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from fastapi_application.core.actor import Actor, sees_unpublished
 from fastapi_application.core.errors import FieldError, MovedError, NotFoundError, SlugTakenError
+from fastapi_application.crud.cache_tags import TAGS, tags_of_document
 from fastapi_application.crud.list_query import (
     ListParams,
 )
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 MAX_AUTOMATIC_SUFFIX = 10_000
+# The flush of the entity itself ends every answer in which its slugs play a part.
+_TAGGED_BY_ENTITY: dict[str, Any] = {TAGS: ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,12 @@ class Document:
     slug: str
     version: int
     body: bytes
+    model: type[EntityModel]
+    schema: type[BaseModel]
+
+    def tags(self) -> frozenset[str]:
+        """Return what the read cache ends it by."""
+        return tags_of_document(self.model, self.schema, self.id, self.body)
 
     @property
     def etag(self) -> str:
@@ -95,8 +104,8 @@ class Repository[M: EntityModel]:
         row = found.one_or_none() if found else None
         if row is None:
             await self._raise_moved(ref, viewer)
-            raise NotFoundError
-        return Document(row[0], row[1], row[2], row[3].encode())
+            raise NotFoundError(cache_tags={self.model.__kind__})
+        return Document(row[0], row[1], row[2], row[3].encode(), self.model, schema)
 
     async def lock(self, ref: str, *, deletes: bool = False) -> M:
         """Lock one entity for a change. What the lock guards is read after it, not before the wait.
@@ -184,8 +193,10 @@ class Repository[M: EntityModel]:
             set_={"entity_id": claim.excluded.entity_id},
             where=EntitySlug.entity_id == claim.excluded.entity_id,
         )
-        return (await self.session.execute(claim.returning(EntitySlug.slug))).one_or_none() is not None
+        claimed = claim.returning(EntitySlug.slug).execution_options(**_TAGGED_BY_ENTITY)
+        return (await self.session.execute(claimed)).one_or_none() is not None
 
     async def release_slugs(self, identifier: uuid.UUID) -> None:
         """Free all slugs of an entity that is deleted."""
-        await self.session.execute(delete(EntitySlug).where(EntitySlug.kind == self.model.__kind__, EntitySlug.entity_id == identifier))
+        statement = delete(EntitySlug).where(EntitySlug.kind == self.model.__kind__, EntitySlug.entity_id == identifier)
+        await self.session.execute(statement.execution_options(**_TAGGED_BY_ENTITY))

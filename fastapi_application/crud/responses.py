@@ -7,11 +7,14 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response, status
 
+from fastapi_application.core.cache_note import SCOPE_KEY, note_tags
 from fastapi_application.crud.pages import Page
 from fastapi_application.crud.preconditions import none_match
 from fastapi_application.crud.repository import Document, content_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from fastapi_application.crud.list_query import ListParams
 
 JSON = "application/json"
@@ -20,8 +23,16 @@ PRIVATE = "private, no-store"
 VARY = "Accept, Accept-Encoding, Authorization"
 
 
-def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None) -> Response:
-    """Answer a GET: 304 if the client has these very bytes."""
+def read_response(
+    request: Request,
+    body: bytes,
+    etag: str,
+    headers: dict[str, str] | None = None,
+    tags: Callable[[], Iterable[str]] | None = None,
+) -> Response:
+    """Answer a GET: 304 if the client has these very bytes. With `tags` (asked only then) the read cache may keep it."""
+    if tags is not None and SCOPE_KEY in request.scope:
+        note_tags(request.scope, tags())
     cache = PRIVATE if "authorization" in request.headers else PUBLIC
     common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY, **(headers or {})}
     if none_match(request.headers.get("if-none-match"), etag):
@@ -31,12 +42,13 @@ def read_response(request: Request, body: bytes, etag: str, headers: dict[str, s
 
 def document_response(request: Request, document: Document) -> Response:
     """Answer a GET of one entity."""
-    return read_response(request, document.body, document.etag)
+    return read_response(request, document.body, document.etag, tags=document.tags)
 
 
 def page_response(request: Request, page: Page, parameters: ListParams) -> Response:
     """Answer a GET of a list, with the links to its other pages."""
-    return read_response(request, page.body, f'"{content_hash(page.body)}"', {"Link": _links(request, page, parameters)})
+    headers = {"Link": _links(request, page, parameters)}
+    return read_response(request, page.body, f'"{content_hash(page.body)}"', headers, page.tags)
 
 
 def written_response(document: Document, status_code: int = status.HTTP_200_OK, location: str | None = None) -> Response:

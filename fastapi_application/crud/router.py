@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, create_model
 
 from fastapi_application.core.actor import Actor
 from fastapi_application.core.problems import problem_responses
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_crud_action, run_read_action
 from fastapi_application.crud.bodies import JSON, MERGE_PATCH, IfMatchDep, WriteQueryDep, json_body, parse_body, refuse_query
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.crud.fields import SchemaField, fields_of
@@ -133,7 +133,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         parameters: Annotated[parameters_model, Query()],
     ) -> Response:
-        page = await run_crud_action(session, service(session).list, parameters, viewer)
+        page = await run_read_action(session, service(session).list, parameters, viewer)
         return page_response(request, page, parameters)
 
 
@@ -152,7 +152,7 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         _query: Annotated[None, Depends(refuse_query)],  # after the viewer: a bad token is answered first
     ) -> Response:
-        return document_response(request, await run_crud_action(session, service(session).read, ref, viewer))
+        return document_response(request, await run_read_action(session, service(session).read, ref, viewer))
 
 
 def _add_create(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:

@@ -45,7 +45,7 @@ def real_settings() -> set[str]:
     for group, field in Settings.model_fields.items():
         model = field.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
-            names |= {f"{group}__{name}".upper() for name in model.model_fields}
+            names |= {f"{group}__{info.alias or name}".upper() for name, info in model.model_fields.items()}
         else:
             names.add(group.upper())
     return names

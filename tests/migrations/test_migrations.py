@@ -68,8 +68,10 @@ def test_the_migrated_schema_is_that_of_the_models_to_the_last_constraint(empty:
     sql(empty, "DROP SCHEMA public CASCADE")
     sql(empty, "CREATE SCHEMA public")
     run(create_from_the_models())
-    assert migrated == run(schema_of(empty))
-    assert len(migrated) > 500
+    # Models describe tables; functions and triggers are the migrations' alone.
+    tables = {key: text for key, text in migrated.items() if not key.startswith(("other function ", "other trigger "))}
+    assert tables == run(schema_of(empty))
+    assert len(tables) > 500
 
 
 def test_constraints_and_indexes_are_named_by_the_convention(empty: str) -> None:
