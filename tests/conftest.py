@@ -16,7 +16,7 @@ from fastapi_application.core.config import get_settings
 from fastapi_application.local import local_servers, remove_local
 from fastapi_application.local.errors import LocalServerError
 from tests.factories.registry import FACTORIES
-from tests.support.application import Application, body, running_application
+from tests.support.application import OUTSIDE_WRITES, Application, body, running_application
 from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]
     connection = await asyncpg.connect(
         host=settings.host, port=settings.port, user=settings.user, password=settings.password.get_secret_value(), database=database
     )
+    connection.add_query_logger(OUTSIDE_WRITES.note)
     yield connection
     await connection.close()
 

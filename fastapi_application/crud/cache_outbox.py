@@ -107,8 +107,8 @@ class CachePublisher:
     async def _wait_until_relayed(self, row: int) -> None:
         deadline = time.monotonic() + RELAYED_AFTER_S
         with contextlib.suppress(*DATABASE_ERRORS):
-            while time.monotonic() < deadline and (await self._fetch(_IS_THERE, row))[0][0]:
-                await asyncio.sleep(_POLL_S)  # noqa: ASYNC110 - another process deletes the row
+            while time.monotonic() < deadline and (await self._fetch(_IS_THERE, row))[0][0]:  # noqa: ASYNC110 - another process deletes it
+                await asyncio.sleep(_POLL_S)
             return
         await asyncio.sleep(max(0.0, deadline - time.monotonic()))
 

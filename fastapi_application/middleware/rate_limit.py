@@ -82,7 +82,8 @@ class RateLimitMiddleware:
             reply = await self.cache.ask(question, limit_word, self._policy_words)
             if isinstance(reply, hiredis.ReplyError):
                 reply = await self.cache.ask_again(question, limit_word, self._policy_words)
-        except (RedisAwayError, RedisReplyError):
+        except (RedisAwayError, RedisReplyError) as error:
+            self._note(error)
             verdict = self.limiter.local.ask((self._policy,), client)
             await self._without_redis(scope, receive, send, question, verdict)
             return
@@ -116,12 +117,17 @@ class RateLimitMiddleware:
             reply = await asked if asked is not None else None
             if isinstance(reply, hiredis.ReplyError):
                 reply = await self.cache.ask_again(question, *self._no_limit)
-        except (RedisAwayError, RedisReplyError):
+        except (RedisAwayError, RedisReplyError) as error:
+            self._note(error)
             reply = None
         if reply is None:
             await self.cache.without_redis(scope, receive, send, question, verdict.headers())
         else:
             await self.cache.answer(scope, receive, send, question, reply, verdict.headers())
+
+    def _note(self, error: RedisAwayError | RedisReplyError) -> None:
+        if isinstance(error, RedisReplyError):
+            self.cache.link.complain(error)
 
     def _ask_only(self, question: Question | None) -> asyncio.Future[Any] | None:
         if question is None:

@@ -70,6 +70,7 @@ class ReadCache:
         self.enabled = settings.enabled
         self.store = LocalStore(settings.local_max_mb * 1024 * 1024)
         self._settings = settings
+        self.link = read_path.link
         self._path = read_path
         self._flights: dict[Key, _Flight] = {}
         self._next_flights: dict[Key, asyncio.Future[Answer | None]] = {}
@@ -111,7 +112,7 @@ class ReadCache:
             state_words,
             self._life_word,
         )
-        return self._path.link.send(command)
+        return self.link.send(command)
 
     async def ask_again(self, question: Question | None, limit_word: bytes, policy_words: bytes) -> list[Any]:
         """Send the question with the script itself: Redis has lost it.
@@ -120,7 +121,7 @@ class ReadCache:
             RedisReplyError: Redis refuses.
 
         """
-        await self._path.link.command("SCRIPT", "LOAD", ARRIVE.source)
+        await self.link.command("SCRIPT", "LOAD", ARRIVE.source)
         reply = await self.ask(question, limit_word, policy_words)
         if isinstance(reply, hiredis.ReplyError):
             raise RedisReplyError(str(reply))

@@ -167,7 +167,10 @@ class Limiter:
         client = client_network(address)
         try:
             wait, *standings = await self._admit(policies, client, token_hash)
-        except (RedisAwayError, RedisReplyError):
+        except RedisAwayError:
+            return self._without_redis(policies, client, token_hash)
+        except RedisReplyError as error:
+            self.link.complain(error)
             return self._without_redis(policies, client, token_hash)
         verdict = Verdict(wait, tuple(self._standing(*standings[index : index + 3]) for index in range(0, len(standings), 3)))
         if not wait:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 0.5
 COMMAND_TIMEOUT_S = 0.2
 RETRY_S = 0.25
+COMPLAINT_S = 60
 # A process that was itself held up must read what has come meanwhile before it blames Redis.
 GRACE_S = 0.02
 _SCRIPTS = Path(__file__).with_name("scripts")
@@ -42,6 +43,12 @@ class RedisAwayError(Exception):
 
 class RedisReplyError(Exception):
     """Redis answered with an error."""
+
+
+def _checked(reply: Any) -> Any:
+    if isinstance(reply, hiredis.ReplyError):
+        raise RedisReplyError(str(reply))
+    return reply
 
 
 class Script:
@@ -155,6 +162,7 @@ class RedisLink:
         self._mended: list[Callable[[RedisLink], Awaitable[None]]] = []
         self._trusted = False
         self._away_since: float | None = None
+        self._complained_at = float("-inf")
 
     def when_mended(self, prepare: Callable[[RedisLink], Awaitable[None]]) -> None:
         """Await this on every new connection, with `raw` commands, before anybody else may use it."""
@@ -200,6 +208,12 @@ class RedisLink:
                 reply = await self.send(start + script.full_head + tail)
             return _checked(reply)
         return reply
+
+    def complain(self, error: RedisReplyError) -> None:
+        """Log that Redis answers with errors (full, read only, …), once a minute: requests go on without it."""
+        if time.monotonic() - self._complained_at > COMPLAINT_S:
+            self._complained_at = time.monotonic()
+            _logger.error("redis_refuses", error=str(error))
 
     # --- connecting -------------------------------------------------------------------------------------------------
 
@@ -299,9 +313,3 @@ class _Raw(RedisLink):
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._trusted = True
-
-
-def _checked(reply: Any) -> Any:
-    if isinstance(reply, hiredis.ReplyError):
-        raise RedisReplyError(str(reply))
-    return reply

@@ -31,7 +31,7 @@ for _, policy in ipairs(policies) do
     if wait == 0 then
         left, full = charge(policy.key, policy.at, policy[2], policy[3])
     else
-        left = math.max(0, math.floor((policy[3] - (policy.at - now) + 1) / policy[2]))
+        left = left_at(policy.at, policy[2], policy[3])
         full = math.ceil((policy.at - now) / 1000000)
     end
     reply[#reply + 1] = policy[1]

@@ -21,9 +21,15 @@ local function wait_for(at, interval, window)
     return math.ceil(excess / 1000000)
 end
 
+-- What is left of the quota. A quota so large that its interval is below the resolution of the clock never seems touched.
+local function left_at(at, interval, window)
+    local left = math.floor((window - (at - now) + 1) / interval)
+    return math.max(0, math.min(left, math.floor(window / interval + 0.5)))
+end
+
 -- Charge one request: what is left of the quota, and the seconds until it is full.
 local function charge(key, at, interval, window)
     at = at + interval
-    redis.call('SET', key, text(at), 'PX', math.ceil((at - now) / 1000))
-    return math.floor((window - (at - now) + 1) / interval), math.ceil((at - now) / 1000000)
+    redis.call('SET', key, text(at), 'PX', math.max(1, math.ceil((at - now) / 1000)))
+    return left_at(at, interval, window), math.ceil((at - now) / 1000000)
 end
