@@ -12,12 +12,19 @@ from fastapi_application.core.errors import InvalidCredentialsError, NotAuthenti
 from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.dependencies import SessionDep
+from fastapi_application.redis_conf.route_limit import LOGIN_LIMIT
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-@router.post("/login", operation_id="auth_login", summary="Get a bearer token", responses=problem_responses(400, 422, 503))
+@router.post(
+    "/login",
+    operation_id="auth_login",
+    summary="Get a bearer token",
+    dependencies=[LOGIN_LIMIT],
+    responses=problem_responses(400, 422, 503),
+)
 async def login(form: Annotated[LoginForm, Form()], session: SessionDep, response: Response) -> TokenAnswer:
     """Exchange an address and a password for an access token."""
     service = AccountService(session)

@@ -232,7 +232,7 @@ class RateLimitedError(AppError):
     code = "rate_limited"
     default_detail = "You have sent too many requests; try again after Retry-After seconds."
 
-    def __init__(self, wait_s: int, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, wait_s: int = 1, headers: Mapping[str, str] | None = None) -> None:
         """Say when the next request will be let through."""
         super().__init__(headers={"Retry-After": str(wait_s), **(headers or {})})
 

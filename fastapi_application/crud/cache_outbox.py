@@ -157,7 +157,8 @@ class CachePublisher:
         except DATABASE_ERRORS as error:
             if _has_no_table(error):
                 return
-            raise RedisAwayError from error
+            message = "the outbox cannot be read"
+            raise RedisAwayError(message) from error
 
     async def _sweep(self) -> None:
         turn = 0

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import ForeignKey, Select, event, inspect, select
+from sqlalchemy import ColumnElement, ForeignKey, Select, event, inspect, select
 from sqlalchemy.orm import ColumnProperty, Mapper, Session
 from sqlalchemy.sql import visitors
 
@@ -40,7 +40,7 @@ TAGS = "cache_tags"
 
 def kind_of(model: type[Base]) -> str:
     """Return the name of a model in tags."""
-    return getattr(model, "__kind__", None) or model.__tablename__
+    return str(getattr(model, "__kind__", None) or model.__tablename__)
 
 
 # --- what an answer shows --------------------------------------------------------------------------------------------
@@ -63,8 +63,12 @@ class _Plan:
     shows_referrers: bool
 
 
+def _plan(model: type[Base], schema: type[BaseModel]) -> _Plan:
+    return _cached_plan(model, schema)
+
+
 @cache
-def _plan(model: type[Any], schema: type[BaseModel]) -> _Plan:
+def _cached_plan(model: type[Base], schema: type[BaseModel]) -> _Plan:
     parts: list[_Part] = []
     tables: set[str] = set()
     shows_referrers = False
@@ -167,7 +171,7 @@ def _note_flush(session: Session, _context: UOWTransaction) -> None:
             tags.add(f"{kind_of(type(row))}:{inspect(row).identity_key[1][0]}" if inspect(row).identity_key else kind_of(type(row)))
 
 
-def _tags_of_entity(session: Session, row: EntityModel) -> Iterator[str] | set[str]:
+def _tags_of_entity(session: Session, row: EntityModel) -> set[str]:
     tags = {row.__kind__, f"{row.__kind__}:{row.id}"}
     for key, kind in _references(type(row)):
         history = inspect(row).attrs[key].history
@@ -209,7 +213,7 @@ def _visibility(model: type[EntityModel]) -> frozenset[str]:
     condition = model.is_public(model)
     if condition is None:
         return frozenset()
-    columns = {element.key for element in visitors.iterate(condition) if element.__visit_name__ == "column"}
+    columns = {element.key for element in visitors.iterate(condition) if isinstance(element, ColumnElement)}
     return frozenset(str(prop.key) for prop in inspect(model).column_attrs if prop.columns[0].key in columns)
 
 

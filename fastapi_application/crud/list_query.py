@@ -88,9 +88,13 @@ class Filter:
     """The kind in which the condition looks up what the client names."""
 
 
-@cache
 def filters_of(model: type[EntityModel], item: type[BaseModel], *, everything: bool = False) -> dict[str, Filter]:
     """Return every filter of a kind, by the name of its parameter; `everything`: the viewer also sees what is not public."""
+    return _filters_of(model, item, everything)
+
+
+@cache
+def _filters_of(model: type[EntityModel], item: type[BaseModel], everything: bool) -> dict[str, Filter]:
     filters: dict[str, Filter] = {}
     for field in fields_of(item):
         filters |= _filters(field, inspect(model), everything)
@@ -208,9 +212,13 @@ def _ids(model: type[EntityModel], refs: list[str]) -> Any:
 # --- order ----------------------------------------------------------------------------------------------------------
 
 
-@cache
 def sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Return the sortable fields: each names the mapped attributes that it orders by."""
+    return _sort_keys(model, item)
+
+
+@cache
+def _sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     mapper = inspect(model)
     keys: dict[str, tuple[str, ...]] = {}
     for field in fields_of(item):

@@ -15,6 +15,7 @@ from fastapi_application.core.problems import send_problem
 from fastapi_application.middleware.read_cache import BYPASS, Question, ReadCache
 from fastapi_application.redis_conf.limiter import ANONYMOUS, Limiter, Standing, Verdict, client_network
 from fastapi_application.redis_conf.link import RedisAwayError, RedisReplyError, bulk
+from fastapi_application.redis_conf.route_limit import STANDINGS
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,10 +93,11 @@ class RateLimitMiddleware:
             await self._refuse(scope, send, Verdict(wait_s, (Standing(self._policy, left, full_s),)))
             return
         self.limiter.local.count(self._policy, client)
-        headers = [self._policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
         if question is None:
-            await self._pass_on(scope, receive, send, headers)
+            more = [BYPASS] if scope["method"] in _READS else []
+            await self._pass_on(scope, receive, send, Verdict(0, (Standing(self._policy, left, full_s),)), *more)
         else:
+            headers = [self._policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
             await self.cache.answer(scope, receive, send, question, reply, headers)
 
     async def _serve_others(
@@ -110,8 +112,7 @@ class RateLimitMiddleware:
             await self._refuse(scope, send, verdict)
             return
         if question is None:
-            headers = [*verdict.headers(), BYPASS] if scope["method"] in _READS else verdict.headers()
-            await self._pass_on(scope, receive, send, headers)
+            await self._pass_on(scope, receive, send, verdict, *([BYPASS] if scope["method"] in _READS else []))
             return
         try:
             reply = await asked if asked is not None else None
@@ -141,18 +142,21 @@ class RateLimitMiddleware:
         if verdict.wait_s:
             await self._refuse(scope, send, verdict)
         elif question is None:
-            await self._pass_on(scope, receive, send, verdict.headers())
+            await self._pass_on(scope, receive, send, verdict)
         else:
             await self.cache.without_redis(scope, receive, send, question, verdict.headers())
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, more: list[Header]) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, verdict: Verdict, *more: Header) -> None:
+        """Serve what is not cached; a limit of the route itself adds where the client stands under it."""
+        of_the_route: list[Standing] = []
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = {name for name, _ in message["headers"]}  # a route's own limit has spoken already
-                message = {**message, "headers": [*message["headers"], *(header for header in more if header[0] not in present)]}
+                standings = Verdict(0, (*verdict.standings, *of_the_route)).headers()
+                message = {**message, "headers": [*message["headers"], *standings, *more]}
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        await self.app({**scope, STANDINGS: of_the_route}, receive, send_with_headers)
 
     async def _refuse(self, scope: Scope, send: Send, verdict: Verdict) -> None:
         headers = {name.decode(): value.decode() for name, value in verdict.headers()}

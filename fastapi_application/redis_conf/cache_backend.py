@@ -9,13 +9,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import hiredis
 import orjson
 from fastapi_cache import Coder
 from fastapi_cache.types import Backend
 
 from fastapi_application.redis_conf.generations import Generations, Moment
-from fastapi_application.redis_conf.link import RedisAwayError
+from fastapi_application.redis_conf.link import RedisAwayError, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,7 +74,7 @@ class RedisLevel(Backend):
     def put(self, key: bytes, entry: bytes, ttl_s: int) -> None:
         """Send an entry on its way; nobody waits for it."""
         if len(entry) <= MAX_VALUE_BYTES and self.generations.link.is_up:
-            self.generations.link.send(hiredis.pack_command((b"SET", key, entry, b"EX", ttl_s)))
+            self.generations.link.send(pack(b"SET", key, entry, b"EX", ttl_s))
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
         """Forget a namespace (without looking for its keys), or one key."""

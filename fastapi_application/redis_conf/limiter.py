@@ -11,11 +11,9 @@ import math
 import time
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import hiredis
-
-from fastapi_application.redis_conf.link import RedisAwayError, RedisLink, RedisReplyError, Script, bulk
+from fastapi_application.redis_conf.link import RedisAwayError, RedisLink, RedisReplyError, Script, bulk, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,12 +175,12 @@ class Limiter:
             self._count(verdict, client, token_hash)
         return verdict
 
-    async def _admit(self, policies: tuple[Policy, ...], client: str, token_hash: str | None) -> list[int | bytes]:
+    async def _admit(self, policies: tuple[Policy, ...], client: str, token_hash: str | None) -> list[Any]:
         length, roles = self._roles
         identity = f"{self._identity_prefix}{token_hash}" if token_hash else ""
         words = [word for policy in policies for word in (policy.name.encode(), *policy.words)]
         tail = b"".join((bulk(1), bulk(identity), self._prefix_word, bulk(client), roles, *map(bulk, words)))
-        reply: list[int | bytes] = await self.link.run_encoded(_ADMIT, 4 + length + len(words), tail)
+        reply: list[Any] = await self.link.run_encoded(_ADMIT, 4 + length + len(words), tail)
         return reply
 
     def _standing(self, name: bytes, left: int, full_s: int) -> Standing:
@@ -224,4 +222,4 @@ class Limiter:
     def _send(self, *words: str | int) -> None:
         """Send what nobody waits for."""
         with contextlib.suppress(RedisAwayError):
-            self.link.send(hiredis.pack_command(words))
+            self.link.send(pack(*words))

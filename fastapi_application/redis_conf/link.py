@@ -68,6 +68,11 @@ def bulk(word: Word) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(raw), raw)
 
 
+def pack(*words: Word) -> bytes:
+    """Encode a command."""
+    return b"%b%b" % (_array_head(len(words)), b"".join(map(bulk, words)))
+
+
 @cache
 def _array_head(length: int) -> bytes:
     return b"*%d\r\n" % length
@@ -192,7 +197,7 @@ class RedisLink:
             RedisReplyError: the answer is an error.
 
         """
-        return _checked(await self.send(hiredis.pack_command(words)))
+        return _checked(await self.send(pack(*words)))
 
     async def run(self, script: Script, keys: tuple[Word, ...], arguments: tuple[Word, ...] = ()) -> Any:
         """Run a script and return its reply; raises as `command` does."""
@@ -273,7 +278,7 @@ class RedisLink:
             _, connection = await loop.create_connection(protocol, where["host"], where.get("port", 6379), ssl=secure)
         try:
             for words in self._greeting():
-                _checked(await connection.send(hiredis.pack_command(words)))
+                _checked(await connection.send(pack(*words)))
         except BaseException:
             connection.close()
             raise
@@ -299,7 +304,7 @@ class RedisLink:
         """One line for each change, however many requests meet it."""
         if self._away_since is None:
             self._away_since = time.monotonic()
-            _logger.warning("redis_away", error=type(error).__name__ if error else "no answer")
+            _logger.warning("redis_away", error=f"{type(error).__name__} {error}".strip() if error else "no answer")
 
     def _note_back(self) -> None:
         if self._away_since is not None:
