@@ -158,10 +158,16 @@ class ReadCache:
         answer, entry = await self._fly(scope, receive, question, moment)
         stored = b"; stored" if entry is not None else b""
         await self._send(scope, send, answer, [(_STATUS, b"frankenjet; fwd=%b%b" % (reason, stored)), *more])
-        if entry is not None and entry.answer.status == OK:
-            life = min(self._settings.ttl_s, int(entry.until - time.time()))
-            if life > 0:
-                self._path.level.put(entry.level_key, entry.packed(), life)
+        if entry is not None:
+            self._share(entry)
+
+    def _share(self, entry: Entry) -> None:
+        """Give an entry to the other workers; a 404 or 308 is cheap to find out, and there is no end of them."""
+        life = min(self._settings.ttl_s, int(entry.until - time.time()))
+        if entry.answer.status == OK and life > 0:
+            self._path.level.put(entry.level_key, entry.packed(), entry.tag_keys, life)
+        else:
+            self._path.generations.keep(entry.tag_keys)
 
     async def without_redis(self, scope: Scope, receive: Receive, send: Send, question: Question, more: list[Header]) -> None:
         """Answer from the application: nobody knows what is current. At most one query of a key at a time.

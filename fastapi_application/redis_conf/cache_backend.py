@@ -14,7 +14,7 @@ from fastapi_cache import Coder
 from fastapi_cache.types import Backend
 
 from fastapi_application.redis_conf.generations import Generations, Moment
-from fastapi_application.redis_conf.link import RedisAwayError, pack
+from fastapi_application.redis_conf.link import RedisAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -69,12 +69,13 @@ class RedisLevel(Backend):
         if moment is None:
             raise RedisAwayError
         tags = self.generations.tag_keys([_namespace_tag(key)])
-        self.put(key.encode(), wrap(moment, tags, value), expire or DEFAULT_TTL_S)
+        self.put(key.encode(), wrap(moment, tags, value), tags, expire or DEFAULT_TTL_S)
 
-    def put(self, key: bytes, entry: bytes, ttl_s: int) -> None:
-        """Send an entry on its way; nobody waits for it."""
-        if len(entry) <= MAX_VALUE_BYTES and self.generations.link.is_up:
-            self.generations.link.send(pack(b"SET", key, entry, b"EX", ttl_s))
+    def put(self, key: bytes, entry: bytes, tag_keys: tuple[bytes, ...], ttl_s: int) -> None:
+        """Send an entry on its way; nobody waits for it. One that is too large only has its tags put on the clock."""
+        if len(entry) > MAX_VALUE_BYTES:
+            key = entry = b""
+        self.generations.keep(tag_keys, key, entry, ttl_s)
 
     async def clear(self, namespace: str | None = None, key: str | None = None) -> int:
         """Forget a namespace (without looking for its keys), or one key."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVERYTHING = "*"
 _ADVANCE = Script("gcra", "generations", "advance")
 _ADOPT = Script("gcra", "generations", "adopt")
+_KEEP = Script("gcra", "generations", "keep")
 _LOOK = Script("gcra", "generations", "look")
 _DAY_S = 86_400
 _logger = structlog.get_logger(__name__)
@@ -69,6 +70,10 @@ class Generations:
         everything = EVERYTHING in (tags := set(tags))
         keys = () if everything else self.tag_keys(tags)
         await link.run(_ADVANCE, (self.clock_key, self.epoch_key, *keys), (self.tag_life, int(everything)))
+
+    def keep(self, tag_keys: tuple[bytes, ...], key: bytes = b"", entry: bytes = b"", ttl_s: int = 1) -> None:
+        """Put tags on the clock, and an entry into the Redis level where there is one; nobody waits for it."""
+        self.link.post(_KEEP, (self.clock_key, self.epoch_key, key, *tag_keys), (self.tag_life, entry, ttl_s))
 
     async def look(self, key: bytes) -> tuple[Moment, int, bytes | None]:
         """Return the clock, and the remaining life in seconds and the bytes of a current entry of the Redis level."""

@@ -214,6 +214,18 @@ class RedisLink:
             return _checked(reply)
         return reply
 
+    def post(self, script: Script, keys: tuple[Word, ...], arguments: tuple[Word, ...]) -> None:
+        """Run a script for which nobody waits; without Redis it does not run."""
+        tail = b"".join(map(bulk, (len(keys), *keys, *arguments)))
+        start = _array_head(3 + len(keys) + len(arguments))
+
+        def again(reply: asyncio.Future[Any]) -> None:
+            if not reply.cancelled() and reply.exception() is None and str(reply.result()).startswith("NOSCRIPT") and self.is_up:
+                self.send(start + script.full_head + tail)
+
+        if self.is_up:
+            self.send(start + script.head + tail).add_done_callback(again)
+
     def complain(self, error: RedisReplyError) -> None:
         """Log that Redis answers with errors (full, read only, …), once a minute: requests go on without it."""
         if time.monotonic() - self._complained_at > COMPLAINT_S:
