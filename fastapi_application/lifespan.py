@@ -11,6 +11,7 @@ from fastapi_cache import FastAPICache
 
 from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import AUTOCOMMIT_READS, create_engine, create_session_factory
+from fastapi_application.core.line_buffer import access_lines
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.version import VERSION
 from fastapi_application.crud.cache_outbox import PUBLISHER, CachePublisher
@@ -61,6 +62,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await service_engine.dispose()
         await engine.dispose()
         await _logger.ainfo("stopped")
+        if (lines := access_lines()) is not None:
+            lines.flush()
 
 
 def _session_info(settings: Settings, publisher: CachePublisher) -> dict[str, Any]:

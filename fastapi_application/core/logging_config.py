@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from fastapi_application.core.line_buffer import use_line_buffer
 from fastapi_application.core.request_id import request_id_var
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # Their own lines say less than ours, or too much: statements hold values, access lines hold query strings.
 _QUIET = {"uvicorn.access": logging.CRITICAL, "sqlalchemy.engine": logging.WARNING, "asyncio": logging.WARNING, "tzlocal": logging.WARNING}
+
+
+ACCESS_LOGGER = "fastapi_application.access"
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -44,6 +48,7 @@ def configure_logging(settings: LogSettings) -> None:
         logging.getLogger(name).propagate = True
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
+    use_line_buffer(handler if settings.format == "json" and settings.level == "INFO" else None, ACCESS_LOGGER)
 
 
 def _handler(settings: LogSettings) -> logging.Handler:

@@ -42,9 +42,7 @@ async def client_of(request: Request) -> str:
 
 
 class RouteLimit(RateLimiter):
-    """A policy for a route. The library's own `__call__` looks for the route among those of the application, and fails
-    where a router is included.
-    """
+    """A policy for a route. The library's own `__call__` fails where a router is included."""
 
     def __init__(self, policy: str) -> None:
         """Name the policy: one of `RATE_LIMIT__*`."""
