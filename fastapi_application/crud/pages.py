@@ -11,7 +11,22 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, ColumnElement, Label, Select, Text, cast, func, inspect, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    cast,
+    column,
+    func,
+    inspect,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -31,7 +46,9 @@ from fastapi_application.crud.list_query import (
     sort_keys,
 )
 from fastapi_application.crud.models import EntityCount, EntityModel
-from fastapi_application.crud.read_query import json_list, select_json, utc_text
+from fastapi_application.crud.read_query import as_text, json_list, select_json, utc_text
+
+PAGE = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,8 @@ class PageQuery:
         where = [*self.filters, *self.visible]
         raw = self.parameters.to_raw_params().as_limit_offset()
         rows = self._rows(where).limit(raw.limit).offset(raw.offset)
-        items, total = (await session.execute(select(self._items(rows), self._total(where)))).one()
+        page_rows, items_column = self._items(rows)
+        items, total = (await session.execute(select(items_column, self._total(where)).add_cte(page_rows))).one()
         exact = not self.filters or total <= MAX_DEPTH
         shown = total if exact else MAX_DEPTH
         pages = -(-shown // size)
@@ -104,13 +122,14 @@ class PageQuery:
         # One row more than the page tells whether there is another page.
         found = self._rows(where).limit(size + 1).subquery()
         last = select(*self._key_values(found)).order_by(found.c.n).offset(size - 1).limit(1)
+        page_rows, items_column = self._items(self._rows(where).limit(size))
         items, count, values = (
             await session.execute(
                 select(
-                    self._items(self._rows(where).limit(size)),
+                    items_column,
                     select(func.count()).select_from(found).scalar_subquery(),
                     cast(json_list(last), Text),
-                ),
+                ).add_cte(page_rows),
             )
         ).one()
         cursor = encode_cursor(list(orjson.loads(values)[0].values()), self._scope) if count > size else None
@@ -136,10 +155,9 @@ class PageQuery:
         number = func.row_number().over(order_by=order).label("n")
         return select(self.entity.id, number, *columns).where(*where).order_by(*order)
 
-    def _items(self, rows: Select[Any]) -> ColumnElement[str]:
-        page = rows.subquery()
-        entity, columns = _item_columns(self.model, self.schema, everything=self.everything)
-        return cast(json_list(select(*columns).join(page, page.c.id == entity.id).order_by(page.c.n)), Text)
+    def _items(self, rows: Select[Any]) -> tuple[CTE, ColumnElement[str]]:
+        """Return the rows as a common table expression, which the SELECT has to get, and the column of their items."""
+        return rows.cte(PAGE), literal_column(_items_sql(self.model, self.schema, everything=self.everything), Text)
 
     def _total(self, where: list[ColumnElement[bool]]) -> ColumnElement[int]:
         if self.filters:
@@ -160,10 +178,12 @@ class PageQuery:
 
 
 @cache
-def _item_columns(model: type[EntityModel], schema: type[BaseModel], *, everything: bool) -> tuple[Any, list[Label[Any]]]:
-    """Return an alias and the columns that render an item of it, built once: building them costs more than running them."""
-    entity = aliased(model)
-    return entity, select_json(schema, entity, everything=everything)
+def _items_sql(model: type[EntityModel], schema: type[BaseModel], *, everything: bool) -> str:
+    """Return the expression that renders the items of the rows in `page`, as text: SQLAlchemy would walk through it at each use."""
+    entity, rows = aliased(model), table(PAGE, column("id", Uuid), column("n", Integer))
+    columns = select_json(schema, entity, everything=everything)
+    items = cast(json_list(select(*columns).join(rows, rows.c.id == entity.id).order_by(rows.c.n)), Text)
+    return as_text(items)
 
 
 def _from_json(value: Any, python_type: type) -> Any:

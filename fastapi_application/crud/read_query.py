@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import ColumnElement, Label, Select, func, inspect, select
+from sqlalchemy import ClauseElement, ColumnElement, Label, Select, func, inspect, select
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty, aliased
 
 from fastapi_application.crud.fields import SchemaField, fields_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 REVERSE_LIST_LENGTH = 20
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _TIMESTAMP_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
@@ -82,6 +84,11 @@ class ReverseList(Reverse):
 @dataclass(frozen=True)
 class ReverseCount(Reverse):
     """How many entities refer to this one."""
+
+
+def as_text(query: ClauseElement) -> str:
+    """Return the SQL of a query that has no parameters but those that it names itself (`$1`), with its constants in it."""
+    return str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def select_json(schema: type[BaseModel], entity: Any, *, everything: bool = False) -> list[Label[Any]]:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, delete, select
+from sqlalchemy import ColumnElement, CursorResult, Text, cast, delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
@@ -21,7 +21,7 @@ from fastapi_application.crud.list_query import (
 )
 from fastapi_application.crud.models import EntityModel, EntitySlug
 from fastapi_application.crud.pages import Page, PageQuery
-from fastapi_application.crud.read_query import json_object, select_json
+from fastapi_application.crud.read_query import as_text, json_object, select_json
 from fastapi_application.crud.schemas import is_slug, parse_uuid
 
 if TYPE_CHECKING:
@@ -65,19 +65,19 @@ def content_hash(body: bytes) -> str:
 
 
 @cache
-def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id: bool, everything: bool) -> Select[Any]:
-    """Return the statement that renders the entity `:ref`."""
+def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id: bool, everything: bool) -> str:
+    """Return the statement that renders the entity with the id or slug `$1`; as text, which costs nothing at each use."""
     body = json_object(select_json(schema, model, everything=everything), within=model)
     public = None if everything else model.is_public(model)
-    named = (model.id if by_id else model.slug) == bindparam("ref")
-    return select(model.id, model.slug, model.version, cast(body, Text)).where(named, *([] if public is None else [public]))
+    named = model.id == literal_column("$1::uuid") if by_id else model.slug == literal_column("$1::text")
+    return as_text(select(model.id, model.slug, model.version, cast(body, Text)).where(named, *([] if public is None else [public])))
 
 
 @cache
-def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> Select[Any]:
-    """Return the statement that renders the write document of the entity `:id`."""
+def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> str:
+    """Return the statement that renders the write document of the entity with the id `$1`."""
     body = json_object(select_json(schema, model), within=model)
-    return select(cast(body, Text)).where(model.id == bindparam("id"))
+    return as_text(select(cast(body, Text)).where(model.id == literal_column("$1::uuid")))
 
 
 class Repository[M: EntityModel]:
@@ -100,8 +100,7 @@ class Repository[M: EntityModel]:
         """
         identifier = parse_uuid(ref)
         statement = _document_query(self.model, schema, by_id=identifier is not None, everything=sees_unpublished(viewer))
-        found = await self.session.execute(statement, {"ref": identifier or ref}) if identifier or is_slug(ref) else None
-        row = found.one_or_none() if found else None
+        row = (await self._text(statement, identifier or ref)).one_or_none() if identifier or is_slug(ref) else None
         if row is None:
             await self._raise_moved(ref, viewer)
             raise NotFoundError(cache_tags={self.model.__kind__})
@@ -130,7 +129,7 @@ class Repository[M: EntityModel]:
 
     async def snapshot(self, identifier: uuid.UUID, schema: type[BaseModel]) -> dict[str, Any]:
         """Return the write document of an entity: its writable fields, with references as slugs."""
-        text = (await self.session.execute(_snapshot_query(self.model, schema), {"id": identifier})).scalar_one()
+        text = (await self._text(_snapshot_query(self.model, schema), identifier)).scalar_one()
         document: dict[str, Any] = orjson.loads(text)
         return document
 
@@ -139,6 +138,9 @@ class Repository[M: EntityModel]:
         body = json_object(select_json(schema, self.model), within=self.model)
         rows = await self.session.execute(select(self.model.id, self.model.updated_by, cast(body, Text)))
         return {identifier: (editor, orjson.loads(text)) for identifier, editor, text in rows}
+
+    async def _text(self, statement: str, parameter: object) -> CursorResult[Any]:
+        return await (await self.session.connection()).exec_driver_sql(statement, (parameter,))
 
     def visible(self, entity: Any, viewer: Actor | None) -> Sequence[ColumnElement[bool]]:
         """Return the condition that hides from this viewer what is not public."""
