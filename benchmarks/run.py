@@ -166,7 +166,7 @@ def run(seconds: float, rounds: int, connections: tuple[int, ...]) -> None:
         _head()
         for path, title in {ARTICLE: "article", LIST: "aircraft list", SEARCH: "search-like list"}.items():
             for number in connections:
-                targets = {
+                targets: dict[str, tuple[Server, str, dict[str, str]]] = {
                     "FrankenJet": (ours, path, {}),
                     "raw ASGI": (raw[path], path, {}),
                     "usual stack": (usual, USUAL[path], {}),

@@ -236,20 +236,19 @@ async def test_random_writes_and_reads(
         plane = chance.choice(planes)["id"]
         label = f"Name {number} {chance.randrange(10**9)}"
         chosen = chance.sample(planes, chance.randrange(3))
-        return chance.choice(
-            [
-                (f"aircraft/{plane}", {"name": label}),
-                (f"aircraft/{plane}", {"designers": [{"designer": designer["id"], "role": label}]}),
-                (f"aircraft/{plane}", {"designers": [], "design_bureau": chance.choice([None, bureau["id"]])}),
-                (f"aircraft/{plane}", {"countries": chance.choice([[], [country["id"]]])}),
-                (f"designers/{designer['id']}", {"name": label, "country": chance.choice([None, country["id"]])}),
-                (f"design-bureaus/{bureau['id']}", {"name": label}),
-                (f"countries/{country['id']}", {"name": label}),
-                (f"tag-categories/{category['id']}", {"title": label}),
-                (f"articles/{article['id']}", {"title": label, "aircraft": [item["id"] for item in chosen], "tags": [tag["id"]]}),
-                (f"articles/{article['id']}", {"tags": [], "designers": [designer["id"]]}),
-            ]
-        )
+        writes: list[tuple[str, dict[str, Any]]] = [
+            (f"aircraft/{plane}", {"name": label}),
+            (f"aircraft/{plane}", {"designers": [{"designer": designer["id"], "role": label}]}),
+            (f"aircraft/{plane}", {"designers": [], "design_bureau": chance.choice([None, bureau["id"]])}),
+            (f"aircraft/{plane}", {"countries": chance.choice([[], [country["id"]]])}),
+            (f"designers/{designer['id']}", {"name": label, "country": chance.choice([None, country["id"]])}),
+            (f"design-bureaus/{bureau['id']}", {"name": label}),
+            (f"countries/{country['id']}", {"name": label}),
+            (f"tag-categories/{category['id']}", {"title": label}),
+            (f"articles/{article['id']}", {"title": label, "aircraft": [item["id"] for item in chosen], "tags": [tag["id"]]}),
+            (f"articles/{article['id']}", {"tags": [], "designers": [designer["id"]]}),
+        ]
+        return chance.choice(writes)
 
     async with running_application() as second, second.client() as there:
         for _ in range(60):

@@ -108,8 +108,8 @@ async def test_every_kind_of_answer_says_where_the_client_stands(database: str) 
 
 async def test_an_account_has_its_own_quota_on_every_worker(application: Application, database: str) -> None:
     token = await application.create_user("limited@example.org", Role.EDITOR)
-    quotas = {"anonymous": "50/3600", "editor": "7/3600"}
-    async with limited(**quotas) as first, limited(**quotas) as second, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(limited(anonymous="50/3600", editor="7/3600")) for _ in range(2)]
         here, there = [await stack.enter_async_context(somebody(app, token=token)) for app in (first, second)]
         unknown = await here.get("/api/v1/tags")  # nobody has authenticated this token: its address is charged
         assert unknown.headers["ratelimit-policy"].startswith('"anonymous"')
