@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SERVICE_CONNECTIONS = 2
 PATIENCE_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)
+# The applications of this process, the one that `@cache` serves last.
+_open: list[tuple[ReadPath, Settings]] = []
 _logger = structlog.get_logger(__name__)
 
 
@@ -39,7 +41,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     read_path: ReadPath = app.state.read_path
     engine = create_engine(settings.db)
     # Few connections of their own: neither probes nor the outbox wait for a pool that requests have filled.
-    service_engine = create_engine(settings.db, pool_size=SERVICE_CONNECTIONS, isolation_level="AUTOCOMMIT")
+    # What the outbox deletes twice, or not at all, is only published twice.
+    service_engine = create_engine(settings.db, pool_size=SERVICE_CONNECTIONS, isolation_level="AUTOCOMMIT", durable=False)
     publisher = CachePublisher(service_engine, read_path.generations)
     redis = create_redis(settings.redis)
     app.state.engine = engine
@@ -49,13 +52,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.health = HealthService(service_engine, redis, SchemaVersions.load())
     await read_path.link.start(PATIENCE_S)
     publisher.start()
-    _register_cache(read_path, settings)
+    _open.append((read_path, settings))
+    _register_cache()
     _freeze_heap()
     await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
     try:
         yield
     finally:
-        FastAPICache.reset()
+        _open.remove((read_path, settings))
+        _register_cache()
         await publisher.stop()
         await read_path.link.stop()
         await redis.aclose()
@@ -71,11 +76,13 @@ def _session_info(settings: Settings, publisher: CachePublisher) -> dict[str, An
     return {PUBLISHER: publisher, **({} if settings.db.pgbouncer else {AUTOCOMMIT_READS: True})}
 
 
-def _register_cache(read_path: ReadPath, settings: Settings) -> None:
+def _register_cache() -> None:
     """Let `@cache` keep its values in the Redis level."""
-    prefix = f"{read_path.entry_prefix.decode()}call"
     FastAPICache.reset()
-    FastAPICache.init(read_path.level, prefix, settings.cache.ttl_s, OrjsonCoder, build_key, enable=settings.cache.enabled)
+    if _open:
+        read_path, settings = _open[-1]
+        prefix = f"{read_path.entry_prefix.decode()}call"
+        FastAPICache.init(read_path.level, prefix, settings.cache.ttl_s, OrjsonCoder, build_key, enable=settings.cache.enabled)
 
 
 def _freeze_heap() -> None:

@@ -58,7 +58,12 @@ def _dumps(value: Any) -> str:
 
 
 def create_engine(
-    settings: DatabaseSettings, *, bounded: bool = True, pool_size: int | None = None, isolation_level: str | None = None
+    settings: DatabaseSettings,
+    *,
+    bounded: bool = True,
+    pool_size: int | None = None,
+    isolation_level: str | None = None,
+    durable: bool = True,
 ) -> AsyncEngine:
     """Create the engine. Nothing connects yet.
 
@@ -67,6 +72,7 @@ def create_engine(
         bounded: short statement time-outs, as requests need them; False for migrations and bulk loads.
         pool_size: how many connections at most, if not as many as the settings say.
         isolation_level: of every connection, if not the server's; `AUTOCOMMIT` for single statements.
+        durable: False where a change that a crash of the server takes back does no harm: its commits do not wait for the disk.
 
     """
     server_settings = {"application_name": "frankenjet", "timezone": "UTC"}
@@ -76,7 +82,7 @@ def create_engine(
     if settings.pgbouncer:
         connect_args |= _THROUGH_PGBOUNCER
     else:
-        server_settings |= {"jit": "off", **(SERVER_TIMEOUTS if bounded else {})}
+        server_settings |= {"jit": "off", **(SERVER_TIMEOUTS if bounded else {}), **({} if durable else {"synchronous_commit": "off"})}
     engine = create_async_engine(
         settings.sqlalchemy_url(),
         pool_size=pool_size or settings.pool_size,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_TTL_S = 3600
 MAX_VALUE_BYTES = 512 * 1024
 _PLAIN = (str, int, bool, UUID, Enum, type(None))
-# The clock as it was before the value was computed: `@cache` asks first, then computes, then stores, all in one task.
-_asked_at: ContextVar[Moment | None] = ContextVar("cache_asked_at", default=None)
+# The clock as it was before each value was computed: `@cache` asks first, then computes, then stores, all in one task.
+_asked_at: ContextVar[dict[str, Moment]] = ContextVar("cache_asked_at", default={})  # noqa: B039 - never changed, only replaced
 
 
 def wrap(moment: Moment, tag_keys: Iterable[bytes], value: bytes) -> bytes:
@@ -53,11 +53,12 @@ class RedisLevel(Backend):
 
     async def get_with_ttl(self, key: str) -> tuple[int, bytes | None]:
         """Return the remaining life in seconds and the value; raises `RedisAwayError`, which `@cache` takes for a miss."""
-        _asked_at.set(None)
         moment, ttl, entry = await self.generations.look(key.encode())
-        _asked_at.set(moment)
         found = unwrap(entry) if entry is not None else None
-        return (ttl, found[2]) if found else (0, None)
+        if found is None:
+            _asked_at.set({**_asked_at.get(), key: moment})
+            return 0, None
+        return ttl, found[2]
 
     async def get(self, key: str) -> bytes | None:
         """Return the value."""
@@ -65,9 +66,10 @@ class RedisLevel(Backend):
 
     async def set(self, key: str, value: bytes, expire: int | None = None) -> None:
         """Keep a value that was computed after this task's `get`; without one it cannot be placed on the clock."""
-        moment = _asked_at.get()
+        moment = _asked_at.get().get(key)
         if moment is None:
             raise RedisAwayError
+        _asked_at.set({asked: at for asked, at in _asked_at.get().items() if asked != key})
         tags = self.generations.tag_keys([_namespace_tag(key)])
         self.put(key.encode(), wrap(moment, tags, value), tags, expire or DEFAULT_TTL_S)
 
