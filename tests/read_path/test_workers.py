@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 WORKERS = 4
 ROUNDS = 25
 QUOTA = 100
+NAP_S = 2
 COMMENT = "?comment=a+test"
 _addresses = (f"10.{a}.{b}.{c}" for a, b, c in itertools.product(range(256), range(256), range(1, 255)))
 
@@ -102,9 +103,12 @@ async def one_client_of_each_worker(world: World) -> AsyncIterator[dict[int, htt
     """Connect to every worker: those that have answered sleep until the others have."""
     found: dict[int, httpx.AsyncClient] = {}
     async with AsyncExitStack() as stack:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline, awake = time.monotonic() + PATIENCE_S, time.monotonic()
         while len(found) < WORKERS:
             assert time.monotonic() < deadline, f"only {len(found)} workers answer"
+            if time.monotonic() - awake > NAP_S:  # the supervisor ends who sleeps for long
+                _wake(found)
+                awake = time.monotonic()
             client = await stack.enter_async_context(world.client())
             try:
                 answer = await client.get(f"{API}/health/live", timeout=2)
@@ -112,8 +116,6 @@ async def one_client_of_each_worker(world: World) -> AsyncIterator[dict[int, htt
                 continue
             found.setdefault(int(answer.headers["x-worker"]), client)
             os.kill(int(answer.headers["x-worker"]), signal.SIGSTOP)
-            if len(found) == WORKERS or time.monotonic() % 3 < 1:  # the supervisor ends who sleeps for long
-                _wake(found)
         _wake(found)
         yield found
 
@@ -281,6 +283,7 @@ async def test_the_quota_of_a_client_is_one_for_all_workers(world: World) -> Non
         assert all("ratelimit" in answer.headers and "ratelimit-policy" in answer.headers for answer in answers)
         # A request fits every 0.6 s.
         assert {answer.headers["retry-after"] for answer in refused} == {"1"}
-        assert (await other.get(page)).headers["ratelimit"].startswith(f'"anonymous";r={QUOTA - 2};')
+        untouched = (await other.get(page)).headers["ratelimit"]
+        assert untouched.startswith((f'"anonymous";r={QUOTA - 1};', f'"anonymous";r={QUOTA - 2};'))
         await asyncio.sleep(1)
         assert (await clients[0].get(page)).status_code == 200
