@@ -1,46 +1,86 @@
-"""A load generator: keep-alive connections that send the next request as soon as they have the answer."""
+"""Load: wrk where it is installed, else a generator of our own, which costs more than the servers that it measures."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
+import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-CLOCK_STARTS_AFTER_S = 0.3
+import uvloop
+
+_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
     """What one round has measured."""
 
-    seconds: float
-    latencies_s: list[float] = field(default_factory=list)
-    statuses: dict[int, int] = field(default_factory=dict)
-    errors: int = 0
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    answers: int
+    failures: int
 
-    @property
-    def per_second(self) -> float:
-        """Answers per second."""
-        return len(self.latencies_s) / self.seconds
 
-    def percentile_ms(self, percent: float) -> float:
-        """Return a latency in milliseconds."""
-        ordered = sorted(self.latencies_s) or [0.0]
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
+def tool() -> str:
+    """Name what drives."""
+    return "wrk" if shutil.which("wrk") else "the bundled generator (install wrk: this one is the bottleneck of the fastest rows)"
+
+
+def drive(port: int, path: str, connections: int, seconds: float, headers: dict[str, str]) -> Result:
+    """Ask for one page on keep-alive connections, each again as soon as it has its answer."""
+    if shutil.which("wrk"):
+        return _wrk(port, path, connections, seconds, headers)
+    return uvloop.run(_generate(port, _request(path, headers), connections, seconds))
+
+
+# --- wrk ----------------------------------------------------------------------------------------------------------------
+
+
+def _wrk(port: int, path: str, connections: int, seconds: float, headers: dict[str, str]) -> Result:
+    options = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", *options, f"http://127.0.0.1:{port}{path}"]
+    report = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", report)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", report)
+    failures = int(wrong[1]) if wrong else 0
+    failures += sum(map(int, broken.groups())) if broken else 0
+    return Result(_number(r"Requests/sec:\s+([\d.]+)", report), _ms("50", report), _ms("99", report), _total(report), failures)
+
+
+def _number(pattern: str, report: str) -> float:
+    found = re.search(pattern, report)
+    if found is None:
+        raise SystemExit(report)
+    return float(found[1])
+
+
+def _ms(percent: str, report: str) -> float:
+    found = re.search(rf"\s{percent}%\s+([\d.]+)(us|ms|s|m)\b", report)
+    return float(found[1]) * _MS[found[2]] if found else 0.0
+
+
+def _total(report: str) -> int:
+    return int(_number(r"(\d+) requests in", report))
+
+
+# --- the bundled generator ---------------------------------------------------------------------------------------------
 
 
 class _Client(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, requests: list[bytes], offset: int, result: Result, begins: float) -> None:
-        self._requests = requests
-        self._next = offset
-        self._result = result
-        self._begins = begins
+    def __init__(self, request: bytes, latencies: list[float]) -> None:
+        self._request = request
+        self._latencies = latencies
+        self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._missing = 0
         self._sent = 0.0
-        self._transport: asyncio.Transport | None = None
+        self.failures = 0
         self.running = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -48,28 +88,24 @@ class _Client(asyncio.Protocol):
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        if self.running:
-            self._result.errors += 1
-        self.running = False
+        self.failures += self.running
 
     def data_received(self, data: bytes) -> None:
         if self._missing:
             self._missing -= len(data)
-            if self._missing <= 0:
-                self._done()
-            return
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self._buffer[:end].lower()
-        self._status = int(head[9:12])
-        at = head.find(b"content-length: ")
-        length = int(head[at + 16 : head.find(b"\r", at) if head.find(b"\r", at) > 0 else None]) if at > 0 else 0
-        self._missing = length - (len(self._buffer) - end - 4)
-        self._buffer = b""
+        else:
+            self._buffer += data
+            head, end, body = self._buffer.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self._buffer = b""
+            self._missing = _length(head) - len(body)
+            self.failures += head[9:12] not in (b"200", b"304")
         if self._missing <= 0:
-            self._done()
+            self._missing = 0
+            self._latencies.append(time.perf_counter() - self._sent)
+            if self.running:
+                self._send()
 
     def close(self) -> None:
         """Stop."""
@@ -78,43 +114,29 @@ class _Client(asyncio.Protocol):
             self._transport.close()
 
     def _send(self) -> None:
-        request = self._requests[self._next % len(self._requests)]
-        self._next += 1
         self._sent = time.perf_counter()
         if self._transport is not None:
-            self._transport.write(request)
-
-    def _done(self) -> None:
-        self._missing = 0
-        now = time.perf_counter()
-        if self._sent >= self._begins:
-            self._result.latencies_s.append(now - self._sent)
-            self._result.statuses[self._status] = self._result.statuses.get(self._status, 0) + 1
-        if self.running:
-            self._send()
+            self._transport.write(self._request)
 
 
-def request(path: str, **headers: str) -> bytes:
-    """Encode a GET."""
-    lines = [f"GET {path} HTTP/1.1", "Host: bench", "Accept: application/json", *(f"{name}: {value}" for name, value in headers.items())]
+def _length(head: bytes) -> int:
+    found = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
+    return int(found[1]) if found else 0
+
+
+def _request(path: str, headers: dict[str, str]) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def drive(port: int, requests: list[bytes], connections: int, seconds: float) -> Result:
-    """Send these requests in turn on every connection, and measure after a moment of warming up."""
-    loop = asyncio.get_running_loop()
-    result = Result(seconds)
-    begins = time.perf_counter() + CLOCK_STARTS_AFTER_S
-    clients: list[_Client] = []
-    for index in range(connections):
-        _, client = await loop.create_connection(
-            lambda index=index: _Client(requests, index * 7, result, begins),  # type: ignore[misc] # mypy does not infer the default
-            "127.0.0.1",
-            port,
-        )
-        clients.append(client)
-    await asyncio.sleep(max(0.0, begins - time.perf_counter()) + seconds)
+async def _generate(port: int, request: bytes, connections: int, seconds: float) -> Result:
+    loop, latencies = asyncio.get_running_loop(), list[float]()
+    begun = time.perf_counter()
+    clients = [(await loop.create_connection(lambda: _Client(request, latencies), "127.0.0.1", port))[1] for _ in range(connections)]
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - begun
     for client in clients:
         client.close()
-    await asyncio.sleep(0)
-    return result
+    ordered = sorted(latencies) or [0.0]
+    p50, p99 = (ordered[int((len(ordered) - 1) * part)] * 1000 for part in (0.5, 0.99))
+    return Result(len(latencies) / took, p50, p99, len(latencies), sum(client.failures for client in clients))

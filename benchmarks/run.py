@@ -1,7 +1,7 @@
 """Runs the benchmark and prints its tables: `make bench`, `make bench BENCH_ARGS=--full`.
 
-The server under test has core 0 for itself; the generator, Redis and PostgreSQL share core 1. Rounds of the targets are
-interleaved, and medians are compared: what else this machine does meets all of them alike.
+The server under test has the first core for itself; load, Redis and PostgreSQL share the second. Rounds of the targets are
+interleaved, and medians are compared: what else this machine does meets all of them alike. Our limits and our access log are on.
 """
 
 from __future__ import annotations
@@ -12,45 +12,36 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import uvloop
-
-from benchmarks.load import Result, drive, request
+from benchmarks.load import Result, drive, tool
+from benchmarks.servers import ROOT, Server, leave_first_core, server
+from benchmarks.sizes import compare_sizes
 from fastapi_application.core.config import get_settings
 from fastapi_application.local import local_servers
 from tests.support.commands import free_port
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).resolve().parents[1]
-START_S = 60
-ARTICLE = "/api/v1/articles/concorde"
-LIST = "/api/v1/aircraft?country=SU&sort=name"
-SEARCH = "/api/v1/aircraft?country=SU&first_flight=1935/1960&sort=-max_speed_kmh"
-USUAL = {ARTICLE: ARTICLE, LIST: LIST, SEARCH: "/api/v1/aircraft?country=SU&name=a&sort=speed"}
+PAGES = {
+    "article by slug": "/api/v1/articles/concorde",
+    "aircraft list": "/api/v1/aircraft?country=SU&sort=name",
+    "search-like list": "/api/v1/aircraft?country=SU&first_flight=1935/1960&sort=-max_speed_kmh",
+}
+# The usual stack has the same page under its own parameters.
+USUAL = {**PAGES, "search-like list": "/api/v1/aircraft?country=SU&name=a&sort=speed"}
+OURS, RAW, THE_USUAL, UNCHANGED = "FrankenJet", "raw ASGI", "usual stack", "FrankenJet, 304"
 UNLIMITED = {f"RATE_LIMIT__{name}": "1000000000/60" for name in ("ANONYMOUS", "SEARCH")}
-QUICK, FULL = (1.5, 3), (5.0, 5)
-_TICKS = os.sysconf("SC_CLK_TCK")
+QUICK, FULL = (2.0, 3), (5.0, 7)
 
 
 @dataclass(frozen=True)
-class Server:
-    """A process under test."""
+class Target:
+    """A page of a server."""
 
-    port: int
-    pid: int
-
-    def cpu_s(self) -> float:
-        """Return the processor time that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+    server: Server
+    path: str
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,147 +52,89 @@ class Round:
     cpu_us: float
 
 
-@contextmanager
-def server(*words: str, **environment: str) -> Iterator[Server]:
-    """Run a server on core 0, on a free port."""
-    port = free_port()
-    cores = sorted(os.sched_getaffinity(0))
+@dataclass(frozen=True)
+class Plan:
+    """How long, how often, on how many connections."""
 
-    def pin() -> None:
-        os.sched_setaffinity(0, {_server_core})
-
-    process = subprocess.Popen(
-        [sys.executable, *words, "--port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=pin if len(cores) > 0 else None,  # noqa: PLW1509 - nothing here has threads yet
-    )
-    try:
-        _wait_for(process, port)
-        yield Server(port, process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
+    seconds: float
+    rounds: int
+    connections: tuple[int, ...]
 
 
-_server_core = 0
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{ARTICLE}", timeout=5) as answer:
-                answer.read()
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.1)
-        else:
-            return
-    message = f"{process.args!r} did not start"
-    raise SystemExit(message)
-
-
-async def measure(target: Server, path: str, connections: int, seconds: float, **headers: str) -> Round:
+def measure(target: Target, connections: int, seconds: float) -> Round:
     """Drive one round."""
-    before = target.cpu_s()
-    result = await drive(target.port, [request(path, **headers)], connections, seconds)
-    spent = target.cpu_s() - before
-    if set(result.statuses) - {200, 304} or not result.latencies_s:
-        message = f"{path}: {result.statuses}, {result.errors} errors"
+    before = target.server.cpu_s()
+    result = drive(target.server.port, target.path, connections, seconds, target.headers)
+    spent = target.server.cpu_s() - before
+    if result.failures or not result.answers:
+        message = f"{target.path}: {result}"
         raise SystemExit(message)
-    # The warm-up is in the processor time too: its answers are estimated from the rate.
-    answers = len(result.latencies_s) * (seconds + 0.3) / seconds
-    return Round(result, spent / answers * 1e6)
+    return Round(result, spent / result.answers * 1e6)
 
 
-def median(rounds: list[Round]) -> tuple[float, float, float, float]:
-    """Return requests/s, p50 and p99 (ms) and processor time (µs) of a request."""
-    return (
-        statistics.median(item.result.per_second for item in rounds),
-        statistics.median(item.result.percentile_ms(50) for item in rounds),
-        statistics.median(item.result.percentile_ms(99) for item in rounds),
-        statistics.median(item.cpu_us for item in rounds),
-    )
+def compare(title: str, targets: dict[str, Target], plan: Plan) -> None:
+    """Measure some targets in turn, and print a line for each; its last number says how many times as fast we are."""
+    for connections in plan.connections:
+        found: dict[str, list[Round]] = {name: [] for name in targets}
+        for _ in range(plan.rounds):
+            for name, target in targets.items():
+                found[name].append(measure(target, connections, plan.seconds))
+        for name, rounds in found.items():
+            ratio = statistics.median(ours.result.per_second / one.result.per_second for ours, one in zip(found[OURS], rounds, strict=True))
+            _print_line(f"{title:26} {connections:5} {name:16}", rounds, "" if name == OURS else f"{ratio:8.2f}")
 
 
-async def compare(
-    title: str, targets: dict[str, tuple[Server, str, dict[str, str]]], connections: int, seconds: float, rounds: int
-) -> None:
-    """Measure some targets in turn, and print a line for each; ratios are those to the first."""
-    found: dict[str, list[Round]] = {name: [] for name in targets}
-    for _ in range(rounds):
-        for name, (target, path, headers) in targets.items():
-            found[name].append(await measure(target, path, connections, seconds, **headers))
-    ours = median(found["FrankenJet"])[0]
-    for name, measured in found.items():
-        rate, p50, p99, cpu = median(measured)
-        ratio = "" if name == "FrankenJet" else f"{ours / rate:8.2f}"
-        print(f"{title:34} {connections:5} {name:24} {rate:9.0f} {p50:8.2f} {p99:8.2f} {cpu:9.0f} {ratio}", flush=True)
+def _print_line(start: str, rounds: list[Round], end: str) -> None:
+    results = [item.result for item in rounds]
+    rate = statistics.median(item.per_second for item in results)
+    p50, p99 = (statistics.median(values) for values in ([item.p50_ms for item in results], [item.p99_ms for item in results]))
+    cpu = statistics.median(item.cpu_us for item in rounds)
+    print(f"{start} {rate:9.0f} {p50:8.2f} {p99:8.2f} {cpu:9.0f} {end}", flush=True)
 
 
-def _head() -> None:
-    print(f"{'page':34} {'conns':>5} {'':24} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>9}  FrankenJet is … times it")
-
-
-def run(seconds: float, rounds: int, connections: tuple[int, ...]) -> None:
+def run(plan: Plan, *, sizes: bool) -> None:
     """Start everything and measure."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frankenjet-bench-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frankenjet-bench-", ignore_cleanup_errors=True)))
         os.environ["LOCAL__DIR"] = str(directory / "local")
         os.environ.update(stack.enter_context(local_servers(directory / "local", postgres=True, redis=True)))
         get_settings.cache_clear()
         for command in ("migrate", "seed"):
-            subprocess.run([sys.executable, "main.py", command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        log = {"LOG__FILE": str(directory / "log"), **UNLIMITED}
-        ours = stack.enter_context(server("main.py", "serve", **log))
-        uncached = stack.enter_context(server("main.py", "serve", CACHE__ENABLED="false", **log))
-        raw = {
-            path: stack.enter_context(server("-m", "benchmarks.serve", "raw", BENCH_BODY=_body(directory, ours, path))) for path in USUAL
-        }
-        usual = stack.enter_context(server("-m", "benchmarks.serve", "usual"))
-        _head()
-        for path, title in {ARTICLE: "article", LIST: "aircraft list", SEARCH: "search-like list"}.items():
-            for number in connections:
-                targets: dict[str, tuple[Server, str, dict[str, str]]] = {
-                    "FrankenJet": (ours, path, {}),
-                    "raw ASGI": (raw[path], path, {}),
-                    "usual stack": (usual, USUAL[path], {}),
-                }
-                if path == ARTICLE:
-                    targets["FrankenJet, 304"] = (ours, path, {"If-None-Match": "*"})
-                uvloop.run(compare(f"{title}, cached", targets, number, seconds, rounds))
-        for path, title in {ARTICLE: "article", LIST: "aircraft list", SEARCH: "search-like list"}.items():
-            targets = {"FrankenJet": (uncached, path, {}), "usual stack": (usual, f"/uncached{USUAL[path]}", {})}
-            for number in connections:
-                uvloop.run(compare(f"{title}, uncached", targets, number, seconds, rounds))
+            subprocess.run([sys.executable, "main.py", command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = next(iter(PAGES.values()))
+        ours = stack.enter_context(_service(directory, first))
+        uncached = stack.enter_context(_service(directory, first, CACHE__ENABLED="false"))
+        usual = stack.enter_context(server(first, "-m", "benchmarks.serve", "usual"))
+        print(f"Driven by {tool()}; {plan.rounds} rounds of {plan.seconds:g} s.")
+        print(f"{'page':26} {'conns':>5} {'':16} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU µs':>9}  FrankenJet is … times it")
+        for title, path in PAGES.items():
+            (file := directory / "body").write_bytes(ours.body(path))
+            with server(path, "-m", "benchmarks.serve", "raw", BENCH_BODY=str(file)) as raw:
+                targets = {OURS: Target(ours, path), UNCHANGED: Target(ours, path, {"If-None-Match": "*"}), RAW: Target(raw, path)}
+                compare(f"{title}, cached", {**targets, THE_USUAL: Target(usual, USUAL[title])}, plan)
+        for title, path in PAGES.items():
+            targets = {OURS: Target(uncached, path), THE_USUAL: Target(usual, f"/uncached{USUAL[title]}")}
+            compare(f"{title}, uncached", targets, plan)
+        if sizes:
+            compare_sizes(uncached)
 
 
-def _body(directory: Path, target: Server, path: str) -> str:
-    """Keep the body of a page in a file, for the raw application."""
-    file = directory / f"body-{len(list(directory.glob('body-*')))}"
-    with urllib.request.urlopen(f"http://127.0.0.1:{target.port}{path}", timeout=10) as answer:
-        file.write_bytes(answer.read())
-    return str(file)
+def _service(directory: Path, path: str, **settings: str) -> AbstractContextManager[Server]:
+    """Return the service as an operator runs it: with limits, the access log and metrics."""
+    log = {"LOG__FILE": str(directory / "log"), "METRICS__PORT": str(free_port())}
+    return server(path, "main.py", "serve", **log, **UNLIMITED, **settings)
 
 
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="longer rounds, and more of them")
+    parser.add_argument("--full", action="store_true", help="longer rounds, more of them, and the cost against the number of entries")
     parser.add_argument("--connections", default="32,128", help="comma separated")
     arguments = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, set(cores[1:2]))  # the servers that this starts stay here too
-    else:
-        print("This machine has one core: server, generator and databases share it, and the figures say little.")
-    globals()["_server_core"] = cores[0]
+    if not leave_first_core():
+        print("This machine has one core: server, load and databases share it, and the figures say little.")
     seconds, rounds = FULL if arguments.full else QUICK
-    run(seconds, rounds, tuple(map(int, arguments.connections.split(","))))
+    run(Plan(seconds, rounds, tuple(map(int, arguments.connections.split(",")))), sizes=arguments.full)
 
 
 if __name__ == "__main__":
