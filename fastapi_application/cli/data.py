@@ -24,6 +24,8 @@ from fastapi_application.starter.loader import Report, StarterLoader
 if TYPE_CHECKING:
     import argparse
 
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from fastapi_application.core.config import Settings
 
 UNDEFINED_TABLE = "42P01"
@@ -82,12 +84,15 @@ def _migrate(settings: Settings, revision: str) -> bool:
 
 async def _end_what_is_kept(settings: Settings) -> bool:
     """Begin a new epoch: a migration may have changed rows; return False where there is no outbox (yet, or any more)."""
+
+    async def forget(session: AsyncSession) -> bool:
+        there = await session.scalar(text("SELECT to_regclass('cache_invalidation')")) is not None
+        if there:
+            await forget_everything(session)
+        return there
+
     async with database_session(settings) as session:
-        if await session.scalar(text("SELECT to_regclass('cache_invalidation')")) is None:
-            return False
-        await session.rollback()
-        await run_crud_action(session, forget_everything, session)
-    return True
+        return await run_crud_action(session, forget, session)
 
 
 def _lies_behind(revision: str, current: str) -> bool:
