@@ -17,6 +17,7 @@ from fastapi_application.error_handlers import add_error_handlers
 from fastapi_application.lifespan import lifespan
 from fastapi_application.middleware import wrap_in_edge
 from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.redis_conf.read_path import ReadPath
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     """Assemble routes, error handlers and documentation, without the edge around them."""
     app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.settings = settings or get_settings()
+    settings = app.state.settings = settings or get_settings()
+    app.state.read_path = ReadPath.of(settings)
     add_error_handlers(app)
     # Inside Starlette's own last layer, which would answer in plain text and close the connection.
     app.add_middleware(LastResortMiddleware)

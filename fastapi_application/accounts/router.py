@@ -27,11 +27,18 @@ from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.mail.templates import MailTemplate
+from fastapi_application.redis_conf.route_limit import LOGIN_LIMIT
 
 router = account_router("/auth")
 
 
-@router.post("/login", operation_id="auth_login", summary="Sign in", responses=problem_responses(400, 422, 429, 503))
+@router.post(
+    "/login",
+    operation_id="auth_login",
+    summary="Sign in",
+    dependencies=[LOGIN_LIMIT],
+    responses=problem_responses(400, 422, 503),
+)
 async def login(form: Annotated[LoginForm, Form()], session: SessionDep, origin: OriginDep) -> TokenAnswer:
     """Exchange an address and a password for a short-lived access token and a refresh token.
 

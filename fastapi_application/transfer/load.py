@@ -10,6 +10,7 @@ from sqlalchemy import Table, exists, select, text, true
 
 from fastapi_application.accounts.passwords import hash_password
 from fastapi_application.core.schema_version import alembic_config
+from fastapi_application.crud.cache_outbox import forget_everything
 from fastapi_application.crud.history.changes import PublicChange, announce
 from fastapi_application.crud.service import EntityService
 from fastapi_application.transfer.files import AUTHORS, DumpedFile, Manifest, TransferError, batches, check_files, read_manifest
@@ -56,6 +57,7 @@ class LoadService:
                 await self.session.execute(_AUTHORS, {"password": await hash_password(secrets.token_urlsafe())})
             else:
                 await self.session.execute(text(_insert(known[file.table], file)))
+        await forget_everything(self.session)
         await self._record(with_revisions=any(file.table in NOT_PUBLIC for file in manifest.files))
         return manifest
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 SITEMAP_KINDS = ("aircraft", "articles", "countries", "design-bureaus", "designers", "engines", "manufacturers", "tags")
-SITEMAP_RENDERS = SITEMAP_KINDS
-FEED_RENDERS = ("articles", "users")
-"""What the answers depend on; the feed of changes on every kind."""
+FEED_RENDERS = ("articles", User.__tablename__)
+"""What the feed of articles depends on."""
 PART_SIZE = 10_000
 FEED_SIZE = 50
 LATEST_CHANGES = 500
