@@ -11,7 +11,7 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 
-from fastapi_application.accounts.user_database import hash_token
+from fastapi_application.accounts.tokens import hash_token
 from fastapi_application.core.actor import Role
 from fastapi_application.core.config import Quota, RateLimitSettings, RedisSettings, ServerSettings, get_settings
 from fastapi_application.create_fastapi_app import create_fastapi_app
