@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from tests.conftest import Make
-    from tests.support.application import Application, CommentingClient
+    from tests.support.application import Application
 
     type Connection = asyncpg.Connection[asyncpg.Record]
 
