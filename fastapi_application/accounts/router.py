@@ -27,7 +27,7 @@ from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.mail.templates import MailTemplate
-from fastapi_application.redis_conf.route_limit import LOGIN_LIMIT
+from fastapi_application.redis_conf.route_limit import LOGIN_LIMIT, REGISTER_LIMIT, RESET_LIMIT
 
 router = account_router("/auth")
 
@@ -91,7 +91,7 @@ async def _refuse_if_closed() -> None:
     operation_id="auth_register",
     summary="Create an account",
     status_code=status.HTTP_202_ACCEPTED,
-    dependencies=[Depends(_refuse_if_closed)],
+    dependencies=[REGISTER_LIMIT, Depends(_refuse_if_closed)],
     openapi_extra=json_request(Registration),
     responses=problem_responses(400, 403, 415, 422, 503),
 )
@@ -138,6 +138,7 @@ async def verify(body: Annotated[Verification, parsed(Verification)], session: S
     operation_id="auth_forgot_password",
     summary="Ask for a mail to set a new password",
     status_code=status.HTTP_202_ACCEPTED,
+    dependencies=[RESET_LIMIT],
     openapi_extra=json_request(AddressOnly),
     responses=problem_responses(400, 415, 422, 503),
 )
