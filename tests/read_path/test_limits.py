@@ -149,6 +149,19 @@ async def test_login_has_a_policy_of_its_own(application: Application, database:
         assert (await other.post("/api/v1/auth/login", data=wrong)).status_code == 400
 
 
+@pytest.mark.parametrize(("policy", "route"), [("register", "register"), ("password_reset", "forgot-password")])
+async def test_what_sends_mail_has_a_policy_of_its_own(policy: str, route: str, database: str) -> None:
+    async with limited(**{policy: "2/3600"}) as strict, somebody(strict) as client, somebody(strict) as other:
+        document = {"email": "somebody.limited@example.org", "password": "correct horse battery staple"}
+        document = document if route == "register" else {"email": document["email"]}
+        answers = [await client.post(f"/api/v1/auth/{route}", json=document) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [202, 202, 429]
+        assert f'"{policy}";q=2;w=3600' in answers[0].headers["ratelimit-policy"]
+        assert_problem(answers[2], 429, "rate_limited")
+        assert 1700 <= int(answers[2].headers["retry-after"]) <= 1800
+        assert (await other.post(f"/api/v1/auth/{route}", json=document)).status_code == 202
+
+
 async def test_a_forged_address_changes_nothing_and_a_proxy_is_believed(database: str) -> None:
     async with limited(anonymous="3/3600") as application, somebody(application) as client:
         answers = [await client.get("/api/v1/tags", headers={"X-Forwarded-For": f"198.51.100.{index}"}) for index in range(4)]
