@@ -252,6 +252,6 @@ async def test_switched_off_there_are_no_limits_and_no_headers(database: str) ->
 async def test_a_token_is_charged_to_its_account_from_its_first_authentication(application: Application) -> None:
     token = await application.create_user("charged@example.org", Role.EDITOR)
     async with somebody(application, token=token) as client:
-        assert (await client.get("/api/v1/users/nobody")).status_code in (404, 405)
+        assert (await client.get("/api/v1/nothing")).status_code == 404
         assert body(await client.get("/api/v1/tags"))["page"] == 1
         assert (await client.get("/api/v1/tags")).headers["ratelimit-policy"].startswith('"editor"')

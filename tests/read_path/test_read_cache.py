@@ -259,7 +259,7 @@ async def test_a_write_is_not_joined_to_an_older_query(database: str, editor: ht
 async def test_an_entry_that_is_not_whole_is_a_miss(article_path: str, database: str) -> None:
     async with started() as own, own.client() as client:
         whole = await client.get(article_path)
-        question = own.cache.question({"path": article_path, "query_string": b""})
+        question = own.cache.question({"path": article_path, "query_string": b"", "headers": []})
         assert question.entry is not None
         key = question.level_key
         stored: bytes = await own.link.command("GET", key)
@@ -287,7 +287,7 @@ async def test_an_entry_that_is_not_whole_is_a_miss(article_path: str, database:
 async def test_what_the_redis_level_holds_is_compressed_once(article_path: str, database: str) -> None:
     async with started() as first, first.client() as client:
         await client.get(article_path, headers=GZIP)
-        question = first.cache.question({"path": article_path, "query_string": b""})
+        question = first.cache.question({"path": article_path, "query_string": b"", "headers": []})
         stored: bytes = await first.link.command("GET", question.level_key)
         ttl = await first.link.command("TTL", question.level_key)
         assert question.entry is not None
@@ -320,7 +320,7 @@ async def test_shared_caches_may_be_let_to_serve_without_asking(article_path: st
 async def test_an_answer_ends_with_its_time(article_path: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with started(cache=CacheSettings(ttl_s=60)) as own, own.client() as client:
         await client.get(article_path)
-        question = own.cache.question({"path": article_path, "query_string": b""})
+        question = own.cache.question({"path": article_path, "query_string": b"", "headers": []})
         assert question.entry is not None
         question.entry.until = 0.0
         await own.link.command("DEL", question.level_key)
