@@ -239,7 +239,7 @@ async def test_an_address_is_nobody_elses_and_signs_in_as_it_was_typed(
 
 @pytest.mark.parametrize("path", ["login", "refresh", "register", "request-verify-token", "verify", "forgot-password", "reset-password"])
 async def test_unknown_parameters_are_refused(path: str, anonymous: httpx.AsyncClient) -> None:
-    send = {"data": {"username": "a", "password": "b"}} if path == "login" else {"json": {}}
+    send: dict[str, Any] = {"data": {"username": "a", "password": "b"}} if path == "login" else {"json": {}}
     problem = assert_problem(await anonymous.post(f"{AUTH}/{path}?nonsense=1", **send), 422, "validation_error")
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/query/nonsense", "unknown_parameter")]
 
