@@ -173,6 +173,18 @@ class MailSettings(BaseModel):
         return value
 
 
+class StorageSettings(BaseModel):
+    """`STORAGE__*`: where the images are, a directory or a bucket."""
+
+    kind: Literal["directory", "s3"] = "directory"
+    directory: Path | None = None
+    endpoint_url: str | None = None
+    bucket: str = ""
+    region: str = ""
+    access_key: str = ""
+    secret_key: SecretStr = SecretStr("")
+
+
 class AuthSettings(BaseModel):
     """`AUTH__*`: who may register, lifetimes and waits in seconds."""
 
@@ -209,6 +221,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     tasks: TasksSettings = TasksSettings()
     mail: MailSettings = MailSettings()
+    storage: StorageSettings = StorageSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
 
