@@ -66,12 +66,12 @@ class Backup:
         return manifest
 
     async def _refuse_a_complete_one(self) -> None:
-        async for key in self._target.keys():
+        async for key in self._target.walk():
             if key in {NAME, NAME + SEALED}:
                 raise BackupError(f"{self._target.name} holds a backup already: name another place.")
 
     async def _copy(self, images: Place) -> None:
-        async for key in images.keys():
+        async for key in images.walk():
             if IMAGES + key not in self._parts:
                 try:
                     await self._store(IMAGES + key, images.read(key))

@@ -27,7 +27,7 @@ class Place(Protocol):
     name: str
     """For sentences."""
 
-    def keys(self) -> AsyncIterator[str]:
+    def walk(self) -> AsyncIterator[str]:
         """Walk over all keys, in any order."""
 
     def read(self, key: str) -> AsyncIterator[bytes]:
@@ -45,13 +45,13 @@ class Place(Protocol):
 class DirectoryPlace:
     """A directory. Files appear under their names only when they are complete and on the disk."""
 
-    def __init__(self, root: Path, *, file_mode: int = 0o600) -> None:
-        """Create nothing yet."""
+    def __init__(self, root: Path, *, private: bool = True) -> None:
+        """Create nothing yet. What is private, only its owner may read."""
         self.name = str(root)
         self._root = root
-        self._file_mode = file_mode
+        self._modes = (0o700, 0o600) if private else (0o755, 0o644)
 
-    async def keys(self) -> AsyncIterator[str]:
+    async def walk(self) -> AsyncIterator[str]:
         """See `Place`. Files that are being written have names that begin with a dot."""
         for folder, _, files in await asyncio.to_thread(lambda: list(self._root.walk())):
             for name in files:
@@ -70,11 +70,12 @@ class DirectoryPlace:
 
     async def write(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         """See `Place`."""
-        path = self._path(key)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path, (directory_mode, file_mode) = self._path(key), self._modes
+        self._root.mkdir(mode=directory_mode, parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{secrets.token_hex(8)}.partial")
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._file_mode), "wb") as file:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file_mode), "wb") as file:
                 async for chunk in chunks:
                     await asyncio.to_thread(file.write, chunk)
                 file.flush()
@@ -124,7 +125,7 @@ async def open_images(settings: Settings) -> AsyncIterator[Place]:
     """Open the store of the images."""
     storage = settings.storage
     if storage.kind == "directory":
-        yield DirectoryPlace(storage.directory or settings.local.dir / "media", file_mode=0o644)
+        yield DirectoryPlace(storage.directory or settings.local.dir / "media", private=False)
         return
     async with open_bucket(storage.bucket, "", storage) as place:
         yield place

@@ -41,7 +41,7 @@ class BucketPlace:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
 
-    async def keys(self) -> AsyncIterator[str]:
+    async def walk(self) -> AsyncIterator[str]:
         """See `Place`."""
         with _as_sentences(self.name):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
