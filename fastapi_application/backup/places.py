@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from fastapi_application.backup.errors import BackupError, MissingObjectError
-from fastapi_application.backup.s3 import open_bucket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from fastapi_application.core.config import Settings
+    from fastapi_application.core.config import Settings, StorageSettings
 
 CHUNK_BYTES = 1024 * 1024
 S3_SCHEME = "s3://"
@@ -40,6 +39,9 @@ class Place(Protocol):
 
     async def write(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         """Store a stream: as a whole or, when it raises, not at all."""
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
 
 
 class DirectoryPlace:
@@ -86,6 +88,10 @@ class DirectoryPlace:
             raise
         await asyncio.to_thread(_keep_name, path.parent)
 
+    async def delete(self, key: str) -> None:
+        """See `Place`."""
+        self._path(key).unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
         pure = PurePosixPath(key)
         if not pure.parts or pure.is_absolute() or ".." in pure.parts or "\0" in key:
@@ -116,7 +122,7 @@ async def open_place(address: str, settings: Settings) -> AsyncIterator[Place]:
     bucket, _, prefix = address.removeprefix(S3_SCHEME).partition("/")
     if not bucket:
         raise BackupError(f"{address} names no bucket: write s3://bucket/prefix.")
-    async with open_bucket(bucket, prefix.strip("/"), settings.storage) as place:
+    async with _open_bucket(bucket, prefix.strip("/"), settings.storage) as place:
         yield place
 
 
@@ -127,8 +133,14 @@ async def open_images(settings: Settings) -> AsyncIterator[Place]:
     if storage.kind == "directory":
         yield DirectoryPlace(storage.directory or settings.local.dir / "media", private=False)
         return
-    async with open_bucket(storage.bucket, "", storage) as place:
+    async with _open_bucket(storage.bucket, "", storage) as place:
         yield place
+
+
+def _open_bucket(bucket: str, prefix: str, storage: StorageSettings) -> AbstractAsyncContextManager[Place]:
+    from fastapi_application.backup.s3 import open_bucket  # noqa: PLC0415 - takes a second, and few need it
+
+    return open_bucket(bucket, prefix, storage)
 
 
 async def read_whole(place: Place, key: str) -> bytes:

@@ -68,6 +68,11 @@ class BucketPlace:
             else:
                 await self._write_parts(key, first, parts)
 
+    async def delete(self, key: str) -> None:
+        """See `Place`."""
+        with _as_sentences(self.name):
+            await self._client.delete_object(**self._address(key))
+
     async def _write_parts(self, key: str, first: bytes, parts: AsyncIterator[bytes]) -> None:
         upload = {**self._address(key), "UploadId": (await self._client.create_multipart_upload(**self._address(key)))["UploadId"]}
         done: list[dict[str, Any]] = []
