@@ -47,6 +47,7 @@ class AppSettings(BaseModel):
 
     mode: Literal["local", "production"] = "local"
     public_url: str = "http://localhost:8000"
+    security_contact: Annotated[str | None, Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+|tel:\+[\d-]+)$")] = None
     debug_headers: bool = False
 
 
