@@ -41,7 +41,8 @@ GOOD: dict[str, dict[str, Any]] = {
 
 def production(**changes: dict[str, Any]) -> Settings:
     """Return settings of production that are good but for the changes."""
-    return Settings(**{group: {**members, **changes.get(group, {})} for group, members in GOOD.items()}, log=changes.get("log", {}))
+    good = {group: {**members, **changes.get(group, {})} for group, members in GOOD.items()}
+    return Settings.model_validate({**good, "log": changes.get("log", {})})
 
 
 def named(findings: list[Finding], name: str) -> Finding:

@@ -9,8 +9,8 @@ import kubernetes_validate
 import pytest
 
 from fastapi_application.cli.parser import build_parser
-from tests.deploy.files import example_settings, load_yaml, real_settings, run
-from tests.ops.kustomize import DEPLOY, ROOT, containers, pods, render
+from tests.deploy.files import ROOT, example_settings, load_yaml, real_settings, run
+from tests.ops.kustomize import DEPLOY, containers, pods, render
 
 if TYPE_CHECKING:
     from pathlib import Path
