@@ -10,6 +10,7 @@ from fastapi_application.backup.errors import BackupError
 from fastapi_application.backup.places import open_images, open_place
 from fastapi_application.backup.restore import Restore
 from fastapi_application.backup.sealing import read_key
+from fastapi_application.cli.data import end_what_is_kept, wait_for_workers
 from fastapi_application.cli.database import database_session
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
@@ -40,6 +41,8 @@ def restore(arguments: argparse.Namespace) -> int:
         key = read_key(arguments.key_file) if arguments.key_file else None
         with environment(redis=False) as settings:
             manifest = asyncio.run(_restore(settings, arguments.place, key, force=arguments.force))
+            if asyncio.run(end_what_is_kept(settings)):
+                wait_for_workers()
     except BackupError as error:
         raise CommandError(str(error)) from None
     print(f"Restored {manifest.summary()}, as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC; every table has its rows.")

@@ -61,6 +61,8 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         "restore": ("backup", "restore"),
         "doctor": ("doctor", "doctor"),
         "create-user": ("accounts", "create_user"),
+        "dump": ("dump", "dump"),
+        "load": ("dump", "load"),
         "openapi": ("development", "openapi"),
         "new-entity": ("new_entity", "new_entity"),
     }[name]
