@@ -28,6 +28,7 @@ def backup(arguments: argparse.Namespace) -> int:
     try:
         key = read_key(arguments.key_file) if arguments.key_file else None
         with environment(redis=False) as settings:
+            _refuse_pooler(settings)
             manifest = asyncio.run(_backup(settings, arguments.place, key))
     except BackupError as error:
         raise CommandError(str(error)) from None
@@ -40,6 +41,7 @@ def restore(arguments: argparse.Namespace) -> int:
     try:
         key = read_key(arguments.key_file) if arguments.key_file else None
         with environment(redis=False) as settings:
+            _refuse_pooler(settings)
             manifest = asyncio.run(_restore(settings, arguments.place, key, force=arguments.force))
             if asyncio.run(end_what_is_kept(settings)):
                 wait_for_workers()
@@ -48,6 +50,12 @@ def restore(arguments: argparse.Namespace) -> int:
     print(f"Restored {manifest.summary()}, as of {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC; every table has its rows.")
     print(_what_next(set(manifest.schema_revisions)), end="")
     return 0
+
+
+def _refuse_pooler(settings: Settings) -> None:
+    """A snapshot belongs to one connection to the server, and so does a restore: a pooler may give each statement another."""
+    if settings.db.pgbouncer:
+        raise CommandError("This does not pass through PgBouncer: set DB__PGBOUNCER=false, and DB__HOST and DB__PORT to PostgreSQL itself.")
 
 
 async def _backup(settings: Settings, place: str, key: bytes | None) -> Manifest:
