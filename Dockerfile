@@ -7,7 +7,7 @@
 
 ARG PYTHON_VERSION=3.13
 
-FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+FROM python:${PYTHON_VERSION}-slim-trixie AS build
 ARG POETRY_VERSION=2.5.1
 ARG POETRY_MIRROR_PLUGIN_VERSION=0.6.5
 ARG PACKAGE_INDEX_URL=""
@@ -31,10 +31,15 @@ RUN --mount=type=cache,target=/root/.cache/pypoetry \
     /opt/poetry/bin/poetry install --only main --no-root --compile
 
 
-FROM python:${PYTHON_VERSION}-slim-bookworm AS runtime
+FROM python:${PYTHON_VERSION}-slim-trixie AS runtime
 LABEL org.opencontainers.image.title="FrankenJet API" \
       org.opencontainers.image.description="The backend of an encyclopedia of aviation history" \
       org.opencontainers.image.licenses="MIT"
+
+# pg_dump, pg_restore and psql of the server's version, for `main.py backup` and `restore`.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-client-17 \
+    && rm -rf /var/lib/apt/lists/*
 
 # A fixed number, so that a volume's owner and `runAsUser` can name it. The folder is where the composition mounts its
 # secrets: a new volume takes over the owner of the folder that it covers.

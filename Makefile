@@ -1,6 +1,6 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test check check-texts bench bench-accounts bench-search format lint-migrations clean distclean install install-dev
+.PHONY: help run env test audit sbom secrets-history pin-images check check-texts bench bench-accounts bench-search format lint-migrations clean distclean install install-dev
 
 PYTEST_ARGS ?=
 JOBS ?= 2
@@ -28,6 +28,8 @@ check: install-dev ## Check style, types, import rules, migrations and the start
 	@$(python) -m mypy
 	@$(python) -c 'import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())'
 	@sh scripts/lint_migrations.sh
+	@$(python) -m deptry --no-ansi .
+	@$(python) scripts/find_secrets.py
 	@$(python) -m fastapi_application.starter.check
 
 check-texts: install-dev ## Compare the starter encyclopedia's texts with its data and with each other
@@ -42,6 +44,18 @@ format: install-dev ## Format the code and fix what can be fixed without thinkin
 
 lint-migrations: install-dev ## Look for migrations that would lock or break a running database
 	@sh scripts/lint_migrations.sh
+
+audit: install-dev ## Ask for known vulnerabilities of the locked packages (needs a network; without one: NOT RUN, exit 75)
+	@$(python) scripts/audit.py
+
+sbom: install-dev ## Write sbom.json: what the application is made of (CycloneDX)
+	@sh scripts/sbom.sh
+
+secrets-history: install-dev ## Look for secrets in everything that was ever committed
+	@$(python) scripts/find_secrets.py --history
+
+pin-images: ## Pin the images of Dockerfile, composition and deploy/ by digest (needs docker or skopeo, and a registry)
+	@sh scripts/pin_images.sh
 
 bench-accounts: install-dev ## Measure what logins cost, and what their time gives away (TRIES=200 SECONDS=15)
 	@exec $(python) -m benchmarks.login_timing

@@ -10,6 +10,7 @@ from fastapi_application.api.api_v1 import router as api_v1
 from fastapi_application.api.docs import TITLE, add_docs
 from fastapi_application.api.openapi import add_openapi
 from fastapi_application.api.outside.router import router as outside
+from fastapi_application.api.security_txt import router as security_txt
 from fastapi_application.core.config import Settings, get_settings
 from fastapi_application.core.logging_config import configure_logging
 from fastapi_application.core.version import VERSION
@@ -33,6 +34,7 @@ def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(LastResortMiddleware)
     app.include_router(api_v1)
     app.include_router(outside)
+    app.include_router(security_txt)
     add_docs(app)
     add_openapi(app)
     return app

@@ -79,10 +79,10 @@ def _migrate(settings: Settings, revision: str) -> bool:
         raise CommandError(str(error)) from None
     if asyncio.run(_current_revision(settings)) == current:
         return False
-    return asyncio.run(_end_what_is_kept(settings)) and current is not None
+    return asyncio.run(end_what_is_kept(settings)) and current is not None
 
 
-async def _end_what_is_kept(settings: Settings) -> bool:
+async def end_what_is_kept(settings: Settings) -> bool:
     """Begin a new epoch: a migration may have changed rows; return False where there is no outbox (yet, or any more)."""
 
     async def forget(session: AsyncSession) -> bool:

@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_servers(commands)
     _add_data(commands)
     _add_files(commands)
+    _add_operations(commands)
     _add_account(commands)
     _add_development(commands)
     return parser
@@ -80,6 +81,20 @@ def _add_files(commands: _Commands) -> None:
     text = "load a dump into an empty database"
     load = commands.add_parser("load", help=text, description=text.capitalize() + ".")
     load.add_argument("--from", type=Path, required=True, metavar="DIR", dest="from_", help="the directory of a dump")
+
+
+def _add_operations(commands: _Commands) -> None:
+    texts = {
+        "backup": ("back up the database and the images", "--to", "write it here: an empty directory, or s3://BUCKET/PREFIX"),
+        "restore": ("bring a backup back into an empty database", "--from", "where it is: a directory, or s3://BUCKET/PREFIX"),
+    }
+    for name, (text, option, help_text) in texts.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.add_argument(option, dest="place", required=True, metavar="PLACE", help=help_text)
+        command.add_argument("--key-file", type=Path, help="encrypted with what is in this file (`openssl rand -hex 32` makes one)")
+    command.add_argument("--force", action="store_true", help="replace everything that the database holds")
+    doctor = commands.add_parser("doctor", help="check settings, servers, schema and rights, and say what to do")
+    doctor.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _add_account(commands: _Commands) -> None:

@@ -57,6 +57,7 @@ class AppSettings(BaseModel):
 
     mode: Literal["local", "production"] = "local"
     public_url: str = "http://localhost:8000"
+    security_contact: Annotated[str | None, Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+|tel:\+[\d-]+)$")] = None
     debug_headers: bool = False
 
 
@@ -236,6 +237,18 @@ class MailSettings(BaseModel):
         return value
 
 
+class StorageSettings(BaseModel):
+    """`STORAGE__*`: where the images are, a directory or a bucket."""
+
+    kind: Literal["directory", "s3"] = "directory"
+    directory: Path | None = None
+    endpoint_url: str | None = None
+    bucket: str = ""
+    region: str = ""
+    access_key: str = ""
+    secret_key: SecretStr = SecretStr("")
+
+
 class AuthSettings(BaseModel):
     """`AUTH__*`: who may register, lifetimes and waits in seconds."""
 
@@ -274,6 +287,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     cache: CacheSettings = CacheSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
+    storage: StorageSettings = StorageSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
 

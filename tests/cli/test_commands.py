@@ -19,7 +19,7 @@ from tests.support.servers import create_database
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["serve", "local", "migrate", "seed", "openapi", "create-user", "new-entity"]
+COMMANDS = ["serve", "local", "migrate", "seed", "backup", "restore", "doctor", "openapi", "create-user", "new-entity"]
 SECRETS = {
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "e1f0a53c97b24d68be1f0a53c97b24d6",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "97b24d68be1f0a53c97b24d6e1f0a53c",

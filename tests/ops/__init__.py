@@ -1,0 +1,1 @@
+"""Doctor, deployment and security."""

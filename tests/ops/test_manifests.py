@@ -1,0 +1,203 @@
+"""deploy/: valid by Kubernetes' own schemas, locked down, and naming only what is there."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import kubernetes_validate
+import pytest
+
+from fastapi_application.cli.parser import build_parser
+from tests.deploy.files import ROOT, example_settings, load_yaml, real_settings, run
+from tests.ops.kustomize import DEPLOY, containers, pods, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSIONS = ["1.30", "1.37"]
+"""The oldest that these are for, and the newest that there are schemas of."""
+FOLDERS = sorted(path.parent for path in DEPLOY.rglob("kustomization.yaml"))
+PRODUCTION = render(DEPLOY / "overlays/production")
+PODS = pods(PRODUCTION)
+APPLICATION = {name: pod for name, pod in PODS.items() if "frankenjet-api" in pod["spec"]["containers"][0]["image"]}
+FROM_OUTSIDE = {"frankenjet", "frankenjet-backup", "frankenjet-backup-key", "frankenjet-pgbouncer", "frankenjet-tls"}
+"""Secrets, which nobody commits."""
+NAME = "app.kubernetes.io/name"
+
+
+def selected(selector: dict[str, Any]) -> set[str]:
+    """Return the pods that a selector selects."""
+    wanted = [(NAME, {value}) for value in selector.get("matchLabels", {}).values()]
+    wanted += [(rule["key"], set(rule["values"])) for rule in selector.get("matchExpressions", ())]
+    return {name for name, pod in PODS.items() if all(pod["metadata"]["labels"][key] in values for key, values in wanted)}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_resource_is_valid(folder: Path, version: str) -> None:
+    for resource in render(folder).values():
+        kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_a_wrong_resource_is_noticed() -> None:
+    broken = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": {"replica": 1}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_are_locked_down(name: str) -> None:
+    spec = PODS[name]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert (context["readOnlyRootFilesystem"], context["allowPrivilegeEscalation"]) == (True, False)
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in spec["volumes"]}
+
+
+def test_the_user_is_that_of_the_image() -> None:
+    user = (ROOT / "Dockerfile").read_text("utf-8").split("USER ")[1].split(":")[0]
+    assert {pod["spec"]["securityContext"]["runAsUser"] for pod in APPLICATION.values()} == {int(user)}
+
+
+def test_what_serves_is_probed_spread_and_kept() -> None:
+    for (kind, name), resource in PRODUCTION.items():
+        if kind != "Deployment":
+            continue
+        spec = resource["spec"]["template"]["spec"]
+        assert all("livenessProbe" in container for container in spec["containers"])
+        assert spec["topologySpreadConstraints"]
+        assert selected(resource["spec"]["selector"]) == {name}
+        assert selected(PRODUCTION["PodDisruptionBudget", name]["spec"]["selector"]) == {name}
+    (api,) = PODS["api"]["spec"]["containers"]
+    assert api["readinessProbe"]["httpGet"]["path"] == "/api/v1/health/ready"
+    assert api["livenessProbe"]["httpGet"]["path"] == api["startupProbe"]["httpGet"]["path"] == "/api/v1/health/live"
+
+
+def test_hosts_of_the_probes_are_allowed() -> None:
+    (api,) = PODS["api"]["spec"]["containers"]
+    allowed = PRODUCTION["ConfigMap", "frankenjet"]["data"]["SERVER__ALLOWED_HOSTS"].split(",")
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert {header["value"] for header in api[probe]["httpGet"]["httpHeaders"]} <= set(allowed)
+
+
+def test_references_lead_somewhere() -> None:
+    autoscaler = PRODUCTION["HorizontalPodAutoscaler", "api"]["spec"]["scaleTargetRef"]
+    assert (autoscaler["kind"], autoscaler["name"]) in PRODUCTION
+    for (kind, name), resource in PRODUCTION.items():
+        if kind == "Service":
+            assert selected({"matchLabels": resource["spec"]["selector"]}) == {name}
+        if kind == "NetworkPolicy" and resource["spec"]["podSelector"]:
+            assert selected(resource["spec"]["podSelector"]), name
+    for pod in PODS.values():
+        assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in PRODUCTION
+        for source in (entry for container in pod["spec"]["containers"] for entry in container.get("envFrom", ())):
+            if "configMapRef" in source:
+                assert ("ConfigMap", source["configMapRef"]["name"]) in PRODUCTION
+            else:
+                assert source["secretRef"]["name"] in FROM_OUTSIDE
+        for volume in pod["spec"]["volumes"]:
+            assert volume.get("secret", {}).get("secretName", "frankenjet") in FROM_OUTSIDE
+            assert ("ConfigMap", volume.get("configMap", {}).get("name", "frankenjet")) in PRODUCTION
+
+
+def test_everything_is_forbidden_that_is_not_allowed() -> None:
+    nothing = PRODUCTION["NetworkPolicy", "nothing"]["spec"]
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_no_secret_is_committed() -> None:
+    for folder in FOLDERS:
+        assert not [key for key in render(folder) if key[0] == "Secret"]
+    data = {**PRODUCTION["ConfigMap", "frankenjet"]["data"], **PRODUCTION["ConfigMap", "frankenjet-direct"]["data"]}
+    assert not {name for name in data if name.endswith(("PASSWORD", "SECRET", "SECRET_KEY"))}
+    _, reserved = example_settings()
+    assert set(data) <= real_settings() | set(reserved)
+
+
+@pytest.mark.parametrize("name", APPLICATION)
+def test_commands_exist(name: str) -> None:
+    (container,) = APPLICATION[name]["spec"]["containers"]
+    words = container["args"]
+    if words[0] == "sh":
+        words = words[2].replace('"', "").replace("exec ", "").replace("$BACKUP_BUCKET/$(date -u +%Y-%m-%dT%H%M%SZ)", "bucket").split()
+    assert words[:2] == ["python", "main.py"]
+    build_parser().parse_args(words[2:])
+
+
+def test_migrations_and_backups_do_not_pass_through_the_pooler() -> None:
+    direct = {
+        name
+        for name, pod in APPLICATION.items()
+        if any(source.get("configMapRef", {}).get("name") == "frankenjet-direct" for source in pod["spec"]["containers"][0]["envFrom"])
+    }
+    assert direct == {"migrate", "backup"}
+    assert PRODUCTION["ConfigMap", "frankenjet"]["data"]["DB__HOST"] == "pgbouncer"
+
+
+def test_images_have_tags() -> None:
+    for folder in DEPLOY.glob("overlays/*"):
+        for container in containers(render(folder)):
+            assert ":" in container["image"]
+            assert not container["image"].endswith(":latest")
+
+
+# --- digests --------------------------------------------------------------------------------------------------------
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Copy what the script rewrites, and put a docker on the PATH that knows every image."""
+    for name in ("Dockerfile", "docker-compose.yaml", ".gitlab-ci.yml", "scripts/pin_images.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    docker = tmp_path / "bin/docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\ncase "$4" in *no-such*) exit 1 ;; esac\necho {DIGEST}\n')
+    docker.chmod(0o700)
+    return tmp_path
+
+
+def pin(clone: Path, *words: str) -> Any:
+    """Run the script of the clone."""
+    return run("sh", clone / "scripts/pin_images.sh", *words, env={"PATH": f"{clone}/bin:/usr/bin:/bin"})
+
+
+def test_images_are_pinned_by_digest(clone: Path) -> None:
+    unpinned = pin(clone, "--check")
+    assert unpinned.returncode == 1
+    assert "postgres:17" in unpinned.stderr
+    assert "edoburu/pgbouncer" in unpinned.stderr
+
+    result = pin(clone)
+    assert result.returncode == 0, result.stderr
+    assert pin(clone, "--check").returncode == 0
+    services = load_yaml(str(clone / "docker-compose.yaml"))["services"]
+    for service in services.values():
+        assert service["image"] == "frankenjet-api" or service["image"].endswith(f"@{DIGEST}")
+    froms = [line.split()[1] for line in (clone / "Dockerfile").read_text().splitlines() if line.startswith("FROM")]
+    assert all(image.endswith(f"@{DIGEST}") for image in froms)
+
+    before = (clone / "docker-compose.yaml").read_text()
+    assert pin(clone).returncode == 0, "again, when an image has moved"
+    assert (clone / "docker-compose.yaml").read_text() == before
+
+
+def test_nothing_is_pinned_when_one_image_is_not_known(clone: Path) -> None:
+    compose = clone / "docker-compose.yaml"
+    before = compose.read_text().replace("axllent/mailpit:", "axllent/no-such:")
+    compose.write_text(before)
+    result = pin(clone)
+    assert (result.returncode, "no digest of axllent/no-such" in result.stderr) == (1, True)
+    assert compose.read_text() == before
