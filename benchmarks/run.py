@@ -12,16 +12,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks.faults import Postgres, show_faults
 from benchmarks.load import Result, drive, tool
 from benchmarks.servers import ROOT, Server, leave_first_core, server
 from benchmarks.sizes import compare_sizes
 from fastapi_application.core.config import get_settings
 from fastapi_application.local import local_servers
 from tests.support.commands import free_port
+from tests.support.redis import private_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGES = {
     "article by slug": "/api/v1/articles/concorde",
@@ -92,15 +98,25 @@ def _print_line(start: str, rounds: list[Round], end: str) -> None:
     print(f"{start} {rate:9.0f} {p50:8.2f} {p99:8.2f} {cpu:9.0f} {end}", flush=True)
 
 
+@contextmanager
+def _databases() -> Iterator[Path]:
+    """Run PostgreSQL and Redis with the starter encyclopedia; yield a directory for what else there is."""
+    with tempfile.TemporaryDirectory(prefix="frankenjet-bench-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        os.environ["LOCAL__DIR"] = str(directory / "local")
+        with local_servers(directory / "local", postgres=True, redis=True) as variables:
+            os.environ.update(variables)
+            get_settings.cache_clear()
+            for command in ("migrate", "seed"):
+                words = [sys.executable, "main.py", command]
+                subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            yield directory
+
+
 def run(plan: Plan, *, sizes: bool) -> None:
     """Start everything and measure."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frankenjet-bench-", ignore_cleanup_errors=True)))
-        os.environ["LOCAL__DIR"] = str(directory / "local")
-        os.environ.update(stack.enter_context(local_servers(directory / "local", postgres=True, redis=True)))
-        get_settings.cache_clear()
-        for command in ("migrate", "seed"):
-            subprocess.run([sys.executable, "main.py", command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        directory = stack.enter_context(_databases())
         first = next(iter(PAGES.values()))
         ours = stack.enter_context(_service(directory, first))
         uncached = stack.enter_context(_service(directory, first, CACHE__ENABLED="false"))
@@ -119,6 +135,16 @@ def run(plan: Plan, *, sizes: bool) -> None:
             compare_sizes(uncached)
 
 
+def run_faults() -> None:
+    """Start everything, with a Redis that can be frozen, and break it."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(_databases())
+        redis = stack.enter_context(private_redis(directory))
+        postgres = Postgres(directory / "local/postgres/data")
+        ours = stack.enter_context(_service(directory, PAGES["article by slug"], REDIS__URL=f"redis://127.0.0.1:{redis.port}"))
+        show_faults(ours, redis, postgres)
+
+
 def _service(directory: Path, path: str, **settings: str) -> AbstractContextManager[Server]:
     """Return the service as an operator runs it: with limits, the access log and metrics."""
     log = {"LOG__FILE": str(directory / "log"), "METRICS__PORT": str(free_port())}
@@ -129,10 +155,14 @@ def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="longer rounds, more of them, and the cost against the number of entries")
+    parser.add_argument("--faults", action="store_true", help="only this: freeze and kill Redis and PostgreSQL under load")
     parser.add_argument("--connections", default="32,128", help="comma separated")
     arguments = parser.parse_args()
     if not leave_first_core():
         print("This machine has one core: server, load and databases share it, and the figures say little.")
+    if arguments.faults:
+        run_faults()
+        return
     seconds, rounds = FULL if arguments.full else QUICK
     run(Plan(seconds, rounds, tuple(map(int, arguments.connections.split(",")))), sizes=arguments.full)
 
