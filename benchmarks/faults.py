@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 BEFORE_S, FAULT_S, AFTER_S = 3.0, 10.0, 5.0
 READERS, SEARCHERS = 32, 4
-CACHED = [f"/api/v1/aircraft/{slug}" for slug in ("concorde", "ilyushin-il-2", "tupolev-tu-144", "supermarine-spitfire")]
-UNCACHED = "/api/v1/aircraft?size=1&page={}"
+CACHED = [f"/api/v1/aircraft/{slug}" for slug in ("concorde", "ilyushin-il-2", "tupolev-tu-144", "mikoyan-gurevich-mig-25")]
+# Never the same address twice.
+_numbers = itertools.count(280)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,9 @@ def show_faults(server: Server, redis: PrivateRedis, postgres: Postgres) -> None
 
 
 async def _one(title: str, server: Server, begin: Callable[[], None], end: Callable[[], None]) -> None:
-    counter = itertools.cycle(range(1, 281))
     streams = {
         "cached": Stream(server.port, itertools.cycle(CACHED)),
-        "uncached": Stream(server.port, (f"{UNCACHED.format(number)}{'&' * (1 + number % 7)}" for number in counter)),
+        "uncached": Stream(server.port, (f"/api/v1/aircraft?size=1&page={n % 280 + 1}{'&' * (n // 280)}" for n in _numbers)),
     }
     tasks = [asyncio.create_task(streams["cached"].run()) for _ in range(READERS)]
     tasks += [asyncio.create_task(streams["uncached"].run()) for _ in range(SEARCHERS)]
