@@ -61,7 +61,7 @@ class _Cycle(RequestResponseCycle):
     def _write_whole(self, start: Any, end: Any) -> bool:
         """Write an answer of two messages at once; False if it is not one."""
         body, method = end.get("body", b""), self.scope["method"]
-        if end["type"] != "http.response.body" or end.get("more_body") or self.default_headers or self.access_log or not self.keep_alive:
+        if end["type"] != "http.response.body" or end.get("more_body") or self.default_headers or not self.keep_alive:
             return False
         lines, length = [STATUS_LINE[start["status"]]], None
         for name, value in start["headers"]:
@@ -86,6 +86,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin with nothing unfinished."""
         super().__init__(*args, **kwargs)
+        self.access_log = False  # ours knows more; uvicorn formats its line even if nobody reads it
         self._unfinished = 0
         self._progressed = False
         self._in_head = False
