@@ -61,10 +61,10 @@ class _Cycle(RequestResponseCycle):
     def _write_whole(self, start: Any, end: Any) -> bool:
         """Write an answer of two messages at once; False if it is not one."""
         body, method = end.get("body", b""), self.scope["method"]
-        if end["type"] != "http.response.body" or end.get("more_body") or self.default_headers or not self.keep_alive:
+        if end["type"] != "http.response.body" or end.get("more_body") or not self.keep_alive:
             return False
         lines, length = [STATUS_LINE[start["status"]]], None
-        for name, value in start["headers"]:
+        for name, value in (*self.default_headers, *start["headers"]):
             if (line := _line(name, value)) is None:
                 return False
             lines.append(line)
