@@ -57,6 +57,7 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         "worker": ("worker", "worker"),
         "migrate": ("data", "migrate"),
         "seed": ("data", "seed"),
+        "sweep-images": ("images", "sweep_images"),
         "create-user": ("accounts", "create_user"),
         "openapi": ("development", "openapi"),
         "new-entity": ("new_entity", "new_entity"),

@@ -173,6 +173,28 @@ class MailSettings(BaseModel):
         return value
 
 
+class StorageSettings(BaseModel):
+    """`STORAGE__*`: where the files of images are: a folder, or a bucket that exists on an S3 server."""
+
+    kind: Literal["directory", "s3"] = "directory"
+    directory: Path | None = None
+    endpoint_url: str | None = None
+    bucket: str = ""
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.kind == "s3" and not self.bucket:
+            message = "STORAGE__BUCKET must name a bucket"
+            raise ValueError(message)
+        if bool(self.access_key) != bool(self.secret_key.get_secret_value()):
+            message = "STORAGE__ACCESS_KEY and STORAGE__SECRET_KEY belong together: set both, or neither"
+            raise ValueError(message)
+        return self
+
+
 class AuthSettings(BaseModel):
     """`AUTH__*`: who may register, lifetimes and waits in seconds."""
 
@@ -209,6 +231,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     tasks: TasksSettings = TasksSettings()
     mail: MailSettings = MailSettings()
+    storage: StorageSettings = StorageSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
 

@@ -11,6 +11,7 @@ from fastapi_application.encyclopedia.designers.router import router as designer
 from fastapi_application.encyclopedia.engines.router import router as engines
 from fastapi_application.encyclopedia.facts.router import router as facts
 from fastapi_application.encyclopedia.icao_types.router import router as icao_types
+from fastapi_application.encyclopedia.images.router import router as images
 from fastapi_application.encyclopedia.manufacturers.router import router as manufacturers
 from fastapi_application.encyclopedia.tag_categories.router import router as tag_categories
 from fastapi_application.encyclopedia.tags.router import router as tags
@@ -24,6 +25,7 @@ ROUTERS = (
     engines,
     facts,
     icao_types,
+    images,
     manufacturers,
     tag_categories,
     tags,

@@ -13,6 +13,7 @@ from fastapi_application.core.errors import (
     RouteNotFoundError,
     UriTooLongError,
 )
+from fastapi_application.core.limits import max_body_bytes
 from fastapi_application.core.problems import send_problem
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY_BYTES = 1024 * 1024
-_TOO_LARGE = f"The body may have {MAX_BODY_BYTES} bytes."
 MAX_HEADER_BYTES = 16 * 1024
 MAX_PATH_BYTES = 2048
 MAX_QUERY_BYTES = 8192
@@ -47,7 +46,7 @@ class AdmissionMiddleware:
             # The body is not read: the connection cannot be used again.
             await send_problem(send, refusal, scope["path"], close=isinstance(refusal, BodyTooLargeError))
             return
-        await self.app(scope, _counted(receive), send)
+        await self.app(scope, _counted(receive, max_body_bytes(scope["method"], scope["path"])), send)
 
     def _refusal(self, scope: Scope) -> AppError | None:
         headers = scope["headers"]
@@ -55,8 +54,9 @@ class AdmissionMiddleware:
             return HeadersTooLargeError()
         if len(scope.get("raw_path") or b"") > MAX_PATH_BYTES or len(scope["query_string"]) > MAX_QUERY_BYTES:
             return UriTooLongError()
-        if _declared_length(headers) > MAX_BODY_BYTES:
-            return BodyTooLargeError(_TOO_LARGE)
+        allowed = max_body_bytes(scope["method"], scope["path"])
+        if _declared_length(headers) > allowed:
+            return _too_large(allowed)
         if not self._is_allowed_host(headers):
             return BadRequestError("This host is not served here.")
         return RouteNotFoundError() if _CONTROL.search(scope["path"]) else None
@@ -74,7 +74,11 @@ def _declared_length(headers: Sequence[tuple[bytes, bytes]]) -> int:
     return max((int(value) for value in lengths if value.isdigit()), default=0)
 
 
-def _counted(receive: Receive) -> Receive:
+def _too_large(allowed: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body may have {allowed} bytes.")
+
+
+def _counted(receive: Receive, allowed: int) -> Receive:
     """Count the bytes as they come: Content-Length may be missing."""
     total = 0
 
@@ -82,8 +86,8 @@ def _counted(receive: Receive) -> Receive:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MAX_BODY_BYTES:
-            raise BodyTooLargeError(_TOO_LARGE)
+        if total > allowed:
+            raise _too_large(allowed)
         return message
 
     return receive_counted
