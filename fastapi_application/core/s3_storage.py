@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import aioboto3
-from aiobotocore.config import AioConfig
+import aioboto3  # type: ignore[import-untyped]
+from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
 from aiohttp import ClientError as TransportError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from fastapi_application.core.storage import CHUNK_BYTES, Listed, StoredFile, unavailable
 
@@ -96,7 +96,7 @@ class S3Storage:
             objects = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
             await _within(DEADLINE_S, self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}))
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Listed]:
+    async def walk(self, prefix: str = "") -> AsyncIterator[Listed]:
         """See `Storage`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix).__aiter__()
         while (page := await _within(DEADLINE_S, anext(pages, None))) is not None:

@@ -65,7 +65,7 @@ class Storage(Protocol):
     async def delete(self, keys: list[str]) -> None:
         """Delete files; those that are not there are none to delete."""
 
-    def list(self, prefix: str = "") -> AsyncIterator[Listed]:
+    def walk(self, prefix: str = "") -> AsyncIterator[Listed]:
         """Walk over all files whose keys begin so."""
 
 
@@ -120,7 +120,7 @@ class DirectoryStorage:
         for key in keys:
             await self._run(self._delete, self._path(key))
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Listed]:
+    async def walk(self, prefix: str = "") -> AsyncIterator[Listed]:
         """See `Storage`. What a killed process has left half written is listed as well, under its other name."""
         for listed in await self._run(self._list, prefix):
             yield listed

@@ -63,7 +63,7 @@ async def _listed(storage: Storage, older_than_s: float) -> tuple[dict[str, list
     files: dict[str, list[str]] = defaultdict(list)
     young: set[str] = set()
     others: list[str] = []
-    async for item in storage.list(PREFIX):
+    async for item in storage.walk(PREFIX):
         match = _KEY.fullmatch(item.key)
         if match is None:
             others += [item.key] if item.age_s > max(older_than_s, GRACE_S) else []
@@ -86,7 +86,7 @@ async def remove_files(session: AsyncSession, storage: Storage, sha256: str) -> 
     await take_turn(session, sha256)
     if await session.scalar(select(Image.id).where(Image.sha256 == sha256)) is not None:
         return []
-    keys = [item.key async for item in storage.list(folder_key(sha256))]
+    keys = [item.key async for item in storage.walk(folder_key(sha256))]
     await storage.delete(keys)
     return keys
 
