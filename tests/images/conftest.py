@@ -50,9 +50,9 @@ class Place:
 
     async def render(self, image: dict[str, Any]) -> dict[str, Any]:
         """Do the job of an image here and now; return the image."""
-        context_of = {"settings": self.settings, "id": uuid.uuid4(), "attempt": 1, "created_at": datetime.now(UTC)}
         async with self.application.fastapi.state.session_factory() as session:
-            await run_crud_action(session, render_image, JobContext(session, **context_of), {"image_id": image["id"]})
+            context = JobContext(session, self.settings, uuid.uuid4(), 1, datetime.now(UTC))
+            await run_crud_action(session, render_image, context, {"image_id": image["id"]})
         shown: dict[str, Any] = body(await self.editor.get(f"/api/v1/images/{image['id']}"))
         return shown
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,19 @@ async def test_a_decoder_that_dies_is_the_fault_of_the_picture(tmp_path: Path, m
     with pytest.raises(ValidationFailedError) as caught:
         await run(tmp_path, monkeypatch, text)
     assert [error.code for error in caught.value.errors] == ["too_complex"]
+
+
+async def test_a_full_disk_is_not_the_fault_of_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = decoding.PROGRAM.read_text() + "\n"
+    full = "def _full(*_, **__):\n    raise OSError(errno.ENOSPC, 'full')\n\n\nImage.Image.save = _full\n"
+    before, main = text.split('if __name__ == "__main__":')
+    with pytest.raises(ServiceUnavailableError, match="no space"):
+        await run(tmp_path, monkeypatch, f'{before}{full}if __name__ == "__main__":{main}')
+
+
+def test_the_libraries_of_the_decoder_stay_out_of_the_server() -> None:
+    program = "import sys, fastapi_application.create_fastapi_app; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 async def test_a_slow_decoder_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

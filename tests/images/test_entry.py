@@ -76,7 +76,7 @@ async def test_lists_filter_and_sort_it(place: Place) -> None:
 
 @pytest.mark.parametrize(("kind", "document"), [("aircraft", {"category": "airplane"}), ("articles", {"category": "event"})])
 async def test_what_is_shown_somewhere_cannot_be_deleted(place: Place, kind: str, document: dict[str, Any]) -> None:
-    image = await uploaded(place.editor, **WRITTEN)
+    image = await uploaded(place.editor, None, **WRITTEN)
     name = f"Shows {image['slug']}"
     shown = [{"image": image["slug"], "caption": "From the side."}]
     created = await place.editor.post(
@@ -128,7 +128,7 @@ async def test_the_credit_is_made_of_the_other_fields_and_harmless(place: Place)
 
 
 async def test_bytes_may_be_kept_for_ever(place: Place) -> None:
-    image = await place.render(await uploaded(place.editor, **CREDIT))
+    image = await place.render(await uploaded(place.editor, None, **CREDIT))
     for url in (image["url"], *(item["url"] for item in image["renditions"])):
         answer = await place.anonymous.get(url)
         assert answer.status_code == 200
@@ -145,7 +145,7 @@ async def test_bytes_may_be_kept_for_ever(place: Place) -> None:
 
 
 async def test_an_address_that_no_image_has_is_404(place: Place) -> None:
-    image = await uploaded(place.editor, **CREDIT)
+    image = await uploaded(place.editor, None, **CREDIT)
     folder = image["url"].rpartition("/")[0]
     for url in (
         f"{folder}/thumb.webp",  # not made yet

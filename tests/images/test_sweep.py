@@ -10,8 +10,8 @@ import pytest
 
 from fastapi_application.core.actor import SYSTEM
 from fastapi_application.core.errors import StorageUnavailableError
-from fastapi_application.crud import action
 from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.repository import Repository
 from fastapi_application.encyclopedia.images import sweep as sweeping
 from fastapi_application.encyclopedia.images.decoding import Original
 from fastapi_application.encyclopedia.images.files import file_key
@@ -99,7 +99,7 @@ async def test_a_write_that_fails_at_the_end_leaves_a_file_for_the_sweep_and_not
     sent = picture()
     jobs = await db.fetchval("SELECT count(*) FROM outbox_job")
     with monkeypatch.context() as broken:
-        broken.setattr(action, "number_changes", fail)
+        broken.setattr(Repository, "document", fail)  # which renders the answer, when everything is written
         assert_problem(await upload(place.editor, sent), 500, "internal_error")
     assert await db.fetchval("SELECT count(*) FROM image") == 0
     assert await db.fetchval("SELECT count(*) FROM outbox_job") == jobs

@@ -47,7 +47,7 @@ async def assert_shown(place: Place, image: dict[str, Any]) -> None:
 @pytest.mark.parametrize("missing", CREDIT)
 async def test_an_image_is_shown_when_its_credit_is_complete(place: Place, missing: str) -> None:
     fields = {name: value for name, value in CREDIT.items() if name != missing}
-    image = await uploaded(place.editor, **fields)
+    image = await uploaded(place.editor, None, **fields)
     await assert_hidden(place, image)
     await assert_shown(place, await change(place.editor, image, **{missing: CREDIT[missing]}))
     await change(place.editor, image, **{missing: None})
@@ -55,7 +55,7 @@ async def test_an_image_is_shown_when_its_credit_is_complete(place: Place, missi
 
 
 async def test_an_aircraft_shows_only_what_may_be_shown(place: Place) -> None:
-    shown, hidden = await uploaded(place.editor, **CREDIT), await uploaded(place.editor, name="A secret picture")
+    shown, hidden = await uploaded(place.editor, None, **CREDIT), await uploaded(place.editor, name="A secret picture")
     images = [{"image": hidden["slug"], "caption": "A secret caption."}, {"image": shown["slug"], "caption": "From the side."}]
     document = {"name": f"Aircraft of {shown['slug']}", "category": "airplane", "images": images}
     aircraft = body(await place.editor.post("/api/v1/aircraft", json=document), 201)
@@ -80,7 +80,7 @@ async def test_an_aircraft_shows_only_what_may_be_shown(place: Place) -> None:
 
 
 async def test_an_image_of_unpublished_texts_alone_is_hidden(place: Place) -> None:
-    image = await uploaded(place.editor, **CREDIT)
+    image = await uploaded(place.editor, None, **CREDIT)
     await assert_shown(place, image)
     document = {"title": f"Draft with {image['slug']}", "category": "event", "images": [{"image": image["slug"]}]}
     article = body(await place.editor.post("/api/v1/articles", json=document), 201)

@@ -97,7 +97,7 @@ async def upload(client: httpx.AsyncClient, content: bytes, file_name: str = "ph
     return await client.post(IMAGES, files={"file": (file_name, content)}, data=fields)
 
 
-async def uploaded(client: httpx.AsyncClient, content: bytes | None = None, **fields: str) -> dict[str, Any]:
+async def uploaded(client: httpx.AsyncClient, content: bytes | None = None, /, **fields: str) -> dict[str, Any]:
     """Send a file, and return the image that came of it."""
     shown: dict[str, Any] = body(await upload(client, content or picture(), **fields), 201)
     return shown

@@ -9,6 +9,7 @@ application, its settings or its secrets; what it writes holds pixels, a colour 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -262,7 +263,9 @@ def _metadata(notice: bytes, profile: bytes | None) -> dict[str, Any]:
 def _save(image: Image.Image, path: Path, kind: str, options: dict[str, Any], metadata: dict[str, Any]) -> None:
     try:
         image.save(path, kind, **options, **metadata)
-    except (OSError, ValueError):  # the file's size, the disk, or what the format can hold
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RefusedError("no_space", "There is no space for the decoded image.") from None
         raise RefusedError("too_complex", "The image becomes too large when it is written.") from None
 
 

@@ -26,6 +26,8 @@ RENDER_S = 60.0
 WAIT_S = 20.0
 """How long an upload waits for its turn."""
 _HEAD_BYTES = 64
+_NO_SPACE = "no_space"
+"""The one refusal that is not the picture's fault. The decoder is not imported: its libraries stay out of this process."""
 _FORMATS = {"JPEG": ("image/jpeg", "jpg"), "PNG": ("image/png", "png"), "WEBP": ("image/webp", "webp"), "AVIF": ("image/avif", "avif")}
 MEDIA_TYPES = {ending: media_type for media_type, ending in _FORMATS.values()}
 # The decoder sees nothing of the settings.
@@ -152,6 +154,9 @@ async def _answer(process: Process) -> dict[str, Any]:
         status = await process.wait()
         _logger.warning("decoder_died", status=status)
         raise _refusal("too_complex", "The image needs too much time or memory to decode.") from None
+    if answer.get("refused") == _NO_SPACE:
+        _logger.error("decoder_has_no_space")
+        raise ServiceUnavailableError(answer["detail"])
     if "refused" in answer:
         raise _refusal(answer["refused"], answer["detail"])
     return answer
