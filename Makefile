@@ -1,9 +1,10 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test check check-texts format lint-migrations bench-accounts clean distclean install install-dev
+.PHONY: help run env test check check-texts bench bench-accounts bench-search format lint-migrations clean distclean install install-dev
 
 PYTEST_ARGS ?=
 JOBS ?= 2
+BENCH_ARGS ?=
 python := .venv/bin/python
 
 help: ## Show this list
@@ -32,6 +33,9 @@ check: install-dev ## Check style, types, import rules, migrations and the start
 check-texts: install-dev ## Compare the starter encyclopedia's texts with its data and with each other
 	@$(python) -m fastapi_application.starter.check
 
+bench: install-dev ## Measure beside a raw ASGI application and the usual stack (BENCH_ARGS="--full")
+	@exec $(python) -m benchmarks.run $(BENCH_ARGS)
+
 format: install-dev ## Format the code and fix what can be fixed without thinking
 	@$(python) -m ruff check --fix-only --quiet .
 	@$(python) -m ruff format .
@@ -41,6 +45,9 @@ lint-migrations: install-dev ## Look for migrations that would lock or break a r
 
 bench-accounts: install-dev ## Measure what logins cost, and what their time gives away (TRIES=200 SECONDS=15)
 	@exec $(python) -m benchmarks.login_timing
+
+bench-search: install-dev ## Measure search and suggest on 100 000 entries
+	@exec $(python) -m benchmarks.search
 
 clean: ## Remove caches and reports
 	@find . -path ./.venv -prune -o -path ./.venv-poetry -prune -o -path ./.local -prune -o \

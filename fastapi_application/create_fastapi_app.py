@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi_application.api.api_v1 import router as api_v1
 from fastapi_application.api.docs import TITLE, add_docs
 from fastapi_application.api.openapi import add_openapi
+from fastapi_application.api.outside.router import router as outside
 from fastapi_application.core.config import Settings, get_settings
 from fastapi_application.core.logging_config import configure_logging
 from fastapi_application.core.version import VERSION
@@ -17,6 +18,7 @@ from fastapi_application.error_handlers import add_error_handlers
 from fastapi_application.lifespan import lifespan
 from fastapi_application.middleware import wrap_in_edge
 from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.redis_conf.read_path import ReadPath
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     """Assemble routes, error handlers and documentation, without the edge around them."""
     app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.settings = settings or get_settings()
+    settings = app.state.settings = settings or get_settings()
+    app.state.read_path = ReadPath.of(settings)
     add_error_handlers(app)
     # Inside Starlette's own last layer, which would answer in plain text and close the connection.
     app.add_middleware(LastResortMiddleware)
     app.include_router(api_v1)
     app.include_router(media)
+    app.include_router(outside)
     add_docs(app)
     add_openapi(app)
     return app

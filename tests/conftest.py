@@ -16,7 +16,7 @@ from fastapi_application.core.config import get_settings
 from fastapi_application.local import local_servers, remove_local
 from fastapi_application.local.errors import LocalServerError
 from tests.factories.registry import FACTORIES
-from tests.support.application import Application, body, running_application
+from tests.support.application import OUTSIDE_WRITES, Application, body, running_application
 from tests.support.images import image_row
 from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
 
@@ -30,6 +30,22 @@ _SETTINGS = {
     "AUTH__ACCESS_TTL_S": "86400",
     # Tests of other things than guessing may fail to log in as often as they like.
     "AUTH__LOGIN_FREE_FAILURES": "1000000",
+    # Nobody is limited by accident; tests of limits set their own.
+    **{
+        f"RATE_LIMIT__{name}": "1000000000/60"
+        for name in (
+            "ANONYMOUS",
+            "READER",
+            "EDITOR",
+            "MODERATOR",
+            "ADMINISTRATOR",
+            "SEARCH",
+            "LOGIN",
+            "REGISTER",
+            "PASSWORD_RESET",
+            "UPLOAD",
+        )
+    },
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
 }
@@ -51,7 +67,9 @@ def _log_plainly() -> None:
 def servers() -> Iterator[None]:
     """Run PostgreSQL and Redis for this test run; whichever process leaves last stops them and removes their files."""
     for name in [
-        key for key in os.environ if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "STORAGE"} and "__" in key
+        key
+        for key in os.environ
+        if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "CACHE", "RATE_LIMIT", "STORAGE"} and "__" in key
     ]:
         del os.environ[name]
     _log_plainly()
@@ -114,6 +132,7 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]
     connection = await asyncpg.connect(
         host=settings.host, port=settings.port, user=settings.user, password=settings.password.get_secret_value(), database=database
     )
+    connection.add_query_logger(OUTSIDE_WRITES.note)
     yield connection
     await connection.close()
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -73,14 +73,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("aircraft_id", "image_id", name=op.f("pk_aircraft_image")),
     )
     op.create_index(op.f("ix_aircraft_image_image_id"), "aircraft_image", ["image_id"], unique=False)
+    op.execute("SELECT maintain_entity_count('image', 'images', 'true')")
 
 
 def downgrade() -> None:
     """Take back."""
+    op.execute("SELECT forget_entity_count('image', 'images')")
     op.drop_index(op.f("ix_aircraft_image_image_id"), table_name="aircraft_image")
     op.drop_table("aircraft_image")
     op.drop_index(op.f("ix_article_image_image_id"), table_name="article_image")
     op.drop_table("article_image")
     op.drop_index(op.f("ix_image_sort_name"), table_name="image")
     op.drop_table("image")
+    # All kinds share the table of slugs.
     op.execute("DELETE FROM entity_slug WHERE kind = 'images'")

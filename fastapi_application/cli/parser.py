@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_servers(commands)
     _add_data(commands)
+    _add_files(commands)
     _add_account(commands)
     _add_development(commands)
     return parser
@@ -71,6 +72,16 @@ def _add_data(commands: _Commands) -> None:
     seed.add_argument("--no-progress", action="store_true", help="no progress bar")
     text = "remove the files of images that no entry names, and name the entries whose file is missing"
     commands.add_parser("sweep-images", help=text, description=text.capitalize() + ".")
+
+
+def _add_files(commands: _Commands) -> None:
+    text = "write the public encyclopedia as NDJSON files with a manifest"
+    dump = commands.add_parser("dump", help=text, description=text.capitalize() + ".")
+    dump.add_argument("--to", type=Path, required=True, metavar="DIR", help="an empty directory, or one to make")
+    dump.add_argument("--all", action="store_true", help="also what only editors see: drafts and former versions")
+    text = "load a dump into an empty database"
+    load = commands.add_parser("load", help=text, description=text.capitalize() + ".")
+    load.add_argument("--from", type=Path, required=True, metavar="DIR", dest="from_", help="the directory of a dump")
 
 
 def _add_account(commands: _Commands) -> None:

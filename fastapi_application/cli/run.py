@@ -59,6 +59,8 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         "seed": ("data", "seed"),
         "sweep-images": ("images", "sweep_images"),
         "create-user": ("accounts", "create_user"),
+        "dump": ("dump", "dump"),
+        "load": ("dump", "load"),
         "openapi": ("development", "openapi"),
         "new-entity": ("new_entity", "new_entity"),
     }[name]

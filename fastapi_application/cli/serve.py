@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from fastapi_application.cli.companion import companion
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.config import get_settings
+from fastapi_application.middleware.http_protocol import BoundedHttpToolsProtocol
 
 if TYPE_CHECKING:
     import argparse
@@ -71,12 +74,16 @@ def _cannot_listen(address: tuple[Any, ...], error: OSError) -> str:
 
 
 def _serve(listener: socket.socket, arguments: argparse.Namespace) -> None:
+    workers = arguments.workers or get_settings().server.workers
+    os.environ["SERVER__WORKERS"] = str(workers)  # each process knows its share of the limits while Redis is away
+    get_settings.cache_clear()
     config = uvicorn.Config(
         APPLICATION,
         factory=True,
-        workers=arguments.workers or get_settings().server.workers,
-        # h11 bounds the size of a header section; httptools takes any.
-        http="h11",
+        workers=workers,
+        http=BoundedHttpToolsProtocol,
+        loop="uvloop" if sys.platform != "win32" else "auto",
+        ws="none",
         # Forwarded headers are read by `core.client`, from configured proxies only; uvicorn trusts loopback.
         proxy_headers=False,
         server_header=False,

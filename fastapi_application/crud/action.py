@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from fastapi_application.core.db import DATABASE_ERRORS
+from fastapi_application.core.db import AUTOCOMMIT_READS, DATABASE_ERRORS
+from fastapi_application.crud.cache_outbox import PUBLISHER, keep_tags
+from fastapi_application.crud.cache_tags import TAGS
 from fastapi_application.crud.db_errors import is_retryable, translate_db_error
 from fastapi_application.crud.history.changes import forget_changes, number_changes
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from fastapi_application.crud.cache_outbox import CachePublisher
 
 MAX_ATTEMPTS = 3
 _CALLBACKS = "on_commit"
@@ -56,9 +61,11 @@ async def run_crud_action[**P, R](
     for attempt in range(1, MAX_ATTEMPTS + 1):
         session.info[_CALLBACKS] = []
         forget_changes(session)
+        session.info.pop(TAGS, None)
         try:
             async with session.begin():
                 result = await service_method(*args, **kwargs)
+                await _tell_read_cache(session)
                 await number_changes(session)
         except DATABASE_ERRORS as error:
             session.expunge_all()
@@ -69,6 +76,38 @@ async def run_crud_action[**P, R](
         await _run_callbacks(session)
         return result
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+async def run_read_action[**P, R](
+    session: AsyncSession,
+    service_method: Callable[P, Awaitable[R]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run a service method that only reads: each statement by itself, without the round trips of BEGIN and COMMIT.
+
+    Behind PgBouncer in transaction mode it is a transaction all the same: statements of one must not part ways.
+
+    Raises:
+        AppError: what the service raised, or what an error of the database means to a client.
+
+    """
+    try:
+        async with session.begin():
+            if AUTOCOMMIT_READS in session.info:
+                await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            return await service_method(*args, **kwargs)
+    except DATABASE_ERRORS as error:
+        session.expunge_all()
+        raise translate_db_error(error) from error
+
+
+async def _tell_read_cache(session: AsyncSession) -> None:
+    """Keep the tags of this write with it, and publish them once it is saved."""
+    kept = await keep_tags(session)
+    publisher: CachePublisher | None = session.info.get(PUBLISHER)
+    if kept is not None and publisher is not None:
+        on_commit(session, partial(publisher.publish, *kept), AfterCommit.CACHE_TAGS)
 
 
 async def _run_callbacks(session: AsyncSession) -> None:

@@ -1,11 +1,13 @@
 """What the routes of a kind declare in OpenAPI."""
 
 # No postponed annotations here: FastAPI reads the real types.
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from fastapi_application.core.media_types import JSON_LD
 from fastapi_application.core.problems import problem_responses
 
 
@@ -15,6 +17,8 @@ class Access:
 
     viewer: Any
     editor: Any
+    linked_data: Callable[[str, dict[str, Any]], dict[str, Any]]
+    """Makes JSON-LD of the detail of an entry of a kind."""
 
 
 def request_body(schemas: dict[str, type[BaseModel]]) -> dict[str, Any]:
@@ -33,6 +37,7 @@ def success(schema: Any, description: str, **headers: Any) -> dict[str, Any]:
 
 LOCATION = {"Location": {"description": "Where the entry is", "schema": {"type": "string"}}}
 LINK = {"Link": {"description": "RFC 8288: first, prev, next", "schema": {"type": "string"}}}
+LINKED_DATA = {JSON_LD: {"schema": {"type": "object", "description": "The same for schema.org, where `Accept` prefers it"}}}
 REPLAYED = {"Idempotency-Replayed": {"description": "`true`: the answer to the first request of this key", "schema": {"type": "string"}}}
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it."}}
 MOVED: dict[int | str, dict[str, Any]] = {308: {"description": "The slug was renamed.", "headers": LOCATION}}

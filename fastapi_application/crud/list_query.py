@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from fastapi_pagination import Params
@@ -20,7 +21,7 @@ from sqlalchemy.orm import aliased
 from fastapi_application.core.dates import Edtf, parse_edtf
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.models import EntitySlug, Link
-from fastapi_application.crud.read_query import column_attribute
+from fastapi_application.crud.read_query import column_attribute, includable
 from fastapi_application.crud.schemas import Name, is_country_code, is_slug, parse_uuid
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Filter:
     type: Any
     condition: Callable[[Any, Any, BaseModel], Condition] | None
     description: str = ""
+    kind: str | None = None
+    """The kind in which the condition looks up what the client names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,11 @@ class FilteredBy:
 
 def filters_of(model: type[EntityModel], item: type[BaseModel], *, everything: bool = False) -> dict[str, Filter]:
     """Return every filter of a kind, by the name of its parameter; `everything`: the viewer also sees what is not public."""
+    return _filters_of(model, item, everything)
+
+
+@cache
+def _filters_of(model: type[EntityModel], item: type[BaseModel], everything: bool) -> dict[str, Filter]:
     filters: dict[str, Filter] = {}
     for field in fields_of(item):
         filters |= _filters(field, inspect(model), everything)
@@ -181,11 +189,11 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             return select(target.id).where(target.id == identifier, public).correlate(entity).scalar_subquery()
 
         def refers(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-            condition: Condition = column(entity).in_(_ids(related, refs))
+            condition: Condition = column(entity).in_(entity_ids(related, refs))
             return condition
 
         return {
-            field.key: Filter(any_of(Ref), refers, "Any of these, by slug or id"),
+            field.key: Filter(any_of(Ref), refers, "Any of these, by slug or id", related.__kind__),
             f"{field.key}.is_null": _null_filter(column),
         }
     target: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_
@@ -194,12 +202,12 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
         link, other = aliased(related), aliased(target)
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
         linked = getattr(link, f"{related.__target__}_id")
-        found = select(link.position).where(owned, linked.in_(_ids(target, refs)))
+        found = select(link.position).where(owned, linked.in_(entity_ids(target, refs)))
         readable = None if everything else target.is_readable(other)
         return (found if readable is None else found.where(linked == other.id, readable)).exists()
 
     name = field.key if related.__target__ == field.name else related.__target__
-    return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id")}
+    return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__)}
 
 
 def _filter_name(target: str, key: str) -> str:
@@ -207,7 +215,8 @@ def _filter_name(target: str, key: str) -> str:
     return target if key.startswith(target[:4]) else key
 
 
-def _ids(model: type[EntityModel], refs: list[str]) -> Any:
+def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
+    """Return the query of the ids that references mean: slugs (former ones too), UUIDs or country codes."""
     slugs = [ref for ref in refs if is_slug(ref)]
     ids = [identifier for ref in refs if (identifier := parse_uuid(ref))]
     rows = select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs))
@@ -222,6 +231,11 @@ def _ids(model: type[EntityModel], refs: list[str]) -> Any:
 
 def sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Return the sortable fields: each names the mapped attributes that it orders by."""
+    return _sort_keys(model, item)
+
+
+@cache
+def _sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     mapper = inspect(model)
     keys: dict[str, tuple[str, ...]] = {}
     for field in fields_of(item):
@@ -286,7 +300,14 @@ def list_params(model: type[EntityModel], item: type[BaseModel], default_sort: s
             any_of(Literal[tuple(sorts)]),
             Field(default_factory=lambda: default_sort.split(","), description="Fields to order by; `-` descends"),
         ),
+        "fields": (
+            any_of(Literal[tuple(field.key for field in fields_of(item))]) | None,
+            Field(default=None, description="Only these fields of each item"),
+        ),
     }
+    if relations := includable(model, item):
+        description = "Relations whose references are shown as items of a list of their kind"
+        definitions["include"] = (any_of(Literal[relations]) | None, Field(default=None, description=description))
     for name, spec in filters_of(model, item).items():
         field = Field(default=None, alias=name, description=spec.description)
         definitions[_attribute(name)] = (spec.type | None, field)
@@ -303,6 +324,11 @@ def conditions(entity: Any, filters: dict[str, Filter], parameters: ListParams) 
     if parameters.ids is not None:
         result.append(entity.id.in_(parameters.ids))
     return result
+
+
+def kinds_looked_up(filters: dict[str, Filter], parameters: ListParams) -> set[str]:
+    """Return the kinds whose slugs decide what the parameters match."""
+    return {spec.kind for name, spec in filters.items() if spec.kind is not None and getattr(parameters, _attribute(name)) is not None}
 
 
 def count_up_to(entity: Any, where: list[Condition], limit: int) -> ColumnElement[int]:

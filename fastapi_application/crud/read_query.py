@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import ColumnElement, Label, Select, func, inspect, select
+from sqlalchemy import ClauseElement, ColumnElement, Label, Select, func, inspect, select
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty, aliased
 
 from fastapi_application.crud.fields import SchemaField, fields_of
@@ -23,19 +24,34 @@ from fastapi_application.crud.models import EntityModel, Link
 from fastapi_application.crud.schemas import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from pydantic import BaseModel
 
 REVERSE_LIST_LENGTH = 20
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _TIMESTAMP_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 @dataclass(frozen=True)
 class Computed:
-    """A field whose value is an SQL expression over the entity and `everything`: whether the viewer sees all."""
+    """A field whose value is an SQL expression over the entity and `everything`: whether the viewer sees all.
+
+    The read cache cannot see into the expression: `kind` says of which kind (or table) the objects are that it shows,
+    `tables` on which kinds it depends as a whole.
+    """
 
     expression: Callable[[Any, bool], ColumnElement[Any]]
+    kind: str | None = None
+    tables: tuple[str, ...] = ()
+
+    kinds: ClassVar[set[str]] = set()
+    """Every `kind` that is named."""
+
+    def __post_init__(self) -> None:
+        """Take note."""
+        if self.kind is not None:
+            self.kinds.add(self.kind)
 
 
 @dataclass(frozen=True)
@@ -70,16 +86,90 @@ class ReverseCount(Reverse):
     """How many entities refer to this one."""
 
 
-def select_json(schema: type[BaseModel], entity: Any, *, everything: bool = False) -> list[Label[Any]]:
+def as_text(query: ClauseElement) -> str:
+    """Return the SQL of a query that has no parameters but those that it names itself (`$1`), with its constants in it."""
+    return str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+
+
+def select_json(
+    schema: type[BaseModel],
+    entity: Any,
+    *,
+    everything: bool = False,
+    only: Collection[str] = (),
+    include: Collection[str] = (),
+) -> list[Label[Any]]:
     """Return the labelled columns of one JSON object, in the order of the schema.
 
     Args:
         schema: what to render.
         entity: the model or an alias of it.
         everything: also what the public may not see.
+        only: the keys to render; all of them if there are none.
+        include: the keys whose references are rendered as items of a list of their kind.
 
     """
-    return [_column(field, entity, everything).label(field.key) for field in fields_of(schema)]
+    return [
+        (_included(field, entity) if field.key in include else _column(field, entity, everything)).label(field.key)
+        for field in fields_of(schema)
+        if not only or field.key in only
+    ]
+
+
+# --- references that are rendered in full -----------------------------------------------------------------------------
+
+_ITEM_SCHEMAS: dict[str, type[BaseModel]] = {}
+
+
+def register_item_schema(kind: str, schema: type[BaseModel]) -> None:
+    """Say how an entity of a kind looks in a list."""
+    _ITEM_SCHEMAS[kind] = schema
+
+
+def item_schema_of(model: type[EntityModel]) -> type[BaseModel]:
+    """Return how an entity of a model looks in a list."""
+    return _ITEM_SCHEMAS[model.__kind__]
+
+
+def includable(model: type[EntityModel], schema: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of the relations of a schema whose targets everybody may see."""
+    mapper = inspect(model)
+    return tuple(
+        field.key
+        for field in fields_of(schema)
+        if field.name in mapper.relationships and field.marker(Computed) is None and _is_open(mapper.relationships[field.name])
+    )
+
+
+def _is_open(relation: RelationshipProperty[Any]) -> bool:
+    target = target_of(relation.mapper.class_)
+    return target.is_public(target) is None
+
+
+def target_of(related: type[Link | EntityModel]) -> type[EntityModel]:
+    """Return the entity at the other end of a relationship, through its link if there is one."""
+    model: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_ if issubclass(related, Link) else related
+    return model
+
+
+def _included(field: SchemaField, entity: Any) -> ColumnElement[Any]:
+    relation = inspect(entity).mapper.relationships[field.name]
+    related = relation.mapper.class_
+    model = target_of(related)
+    target: Any = aliased(model)
+    item = select_json(item_schema_of(model), target)
+    if not issubclass(related, Link):
+        return json_object(item, target.id == getattr(entity, f"{relation.key}_id"), within=entity)
+    link = aliased(related)
+    conditions = (getattr(link, f"{related.__owner__}_id") == entity.id, getattr(link, f"{related.__target__}_id") == target.id)
+    if field.schema is not None and issubclass(field.schema, Reference):
+        return json_list(select(*item).where(*conditions).order_by(link.position), entity)
+    full = json_object(item, conditions[1], within=link)
+    nested = [
+        (full if inner.name == related.__target__ else _column(inner, link, everything=False)).label(inner.key)
+        for inner in fields_of(field.schema)
+    ]
+    return json_list(select(*nested).where(conditions[0]).order_by(link.position), entity)
 
 
 def json_object(columns: Iterable[ColumnElement[Any]], *conditions: ColumnElement[bool], within: Any) -> ColumnElement[Any]:

@@ -5,13 +5,16 @@ from functools import cache
 from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi_pagination import Page as LibraryPage
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
 from fastapi_application.core.actor import Actor
+from fastapi_application.core.media_types import JSON_LD, prefers
 from fastapi_application.core.problems import problem_responses
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_crud_action, run_read_action
 from fastapi_application.crud.bodies import (
     JSON,
     JSON_PATCH,
@@ -26,6 +29,7 @@ from fastapi_application.crud.bodies import (
 )
 from fastapi_application.crud.declarations import (
     LINK,
+    LINKED_DATA,
     LOCATION,
     READ_ERRORS,
     REPLAYED,
@@ -43,7 +47,15 @@ from fastapi_application.crud.history.schemas import EntityQuery
 from fastapi_application.crud.idempotency import Answer, IdempotencyKeyDep, keyed_request, once
 from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.list_query import list_params
-from fastapi_application.crud.responses import PRIVATE, document_response, page_response, written_headers, written_response
+from fastapi_application.crud.repository import Document
+from fastapi_application.crud.responses import (
+    PRIVATE,
+    bytes_response,
+    document_response,
+    page_response,
+    written_headers,
+    written_response,
+)
 from fastapi_application.crud.schemas import RequestSchema
 from fastapi_application.crud.service import EntityService, Patch, ReadService
 
@@ -121,13 +133,14 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
     item: Any = service.item_schema
     by_number = create_model(item.__name__.replace("Item", "Page"), __base__=ListPage[item])
     by_cursor = create_model(item.__name__.replace("Item", "CursorPage"), __base__=CursorPage[item])
+    sparse = _sparse_page(item)
 
     @router.get(
         "",
         operation_id=f"{name}_list",
         summary="List",
         responses={
-            200: success(by_number | by_cursor, "A page; by `cursor` without totals.", **LINK),
+            200: success(by_number | by_cursor | sparse, "A page; by `cursor` without totals; with `fields` only those.", **LINK),
             **UNCHANGED,
             **problem_responses(401, 403, 422, 503),
         },
@@ -138,8 +151,43 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         parameters: Annotated[parameters_model, Query()],
     ) -> Response:
-        page = await run_crud_action(session, service(session).list, parameters, viewer)
+        page = await run_read_action(session, service(session).list, parameters, viewer)
         return page_response(request, page, parameters)
+
+
+def _sparse_page(item: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema of a page whose items have only some of their fields."""
+    config = ConfigDict(json_schema_serialization_defaults_required=False)
+    fields: dict[str, Any] = {name: (_annotation(info), _absent(alias=info.alias)) for name, info in item.model_fields.items()}
+    name = item.__name__.replace("Item", "Sparse")
+    some: Any = create_model(name, __config__=config, __doc__="Some fields of an item.", **fields)
+    page: dict[str, Any] = dict.fromkeys(("total", "page", "pages"), (int, _absent()))
+    page |= {"items": (list[some], ...), "size": (int, ...), "total_exact": (bool, _absent()), "next_cursor": (str | None, _absent())}
+    sparse: type[BaseModel] = create_model(f"{name}Page", __config__=config, __doc__="A page of items with some of their fields.", **page)
+    return sparse
+
+
+def _annotation(info: FieldInfo) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def _absent(**more: Any) -> Any:
+    """Return what makes a field of an answer optional: no default that the schema would show."""
+    return Field(default_factory=lambda: None, **more)
+
+
+def _read_answers(service: type[ReadService[Any]]) -> dict[int | str, dict[str, Any]]:
+    return {200: {**success(service.detail_schema, "The entry."), "content": LINKED_DATA}, **UNCHANGED, **READ_ERRORS}
+
+
+def _read_response(
+    request: Request, document: Document, service: type[ReadService[Any]], access: Access, *, is_kept: bool = True
+) -> Response:
+    """Answer with an entry, as JSON-LD to who prefers that."""
+    if prefers(request.headers.get("accept", ""), JSON_LD, JSON):
+        described = access.linked_data(service.model.__kind__, orjson.loads(document.body))
+        return bytes_response(request, orjson.dumps(described), document.tags() if is_kept else None, media_type=JSON_LD)
+    return document_response(request, document, is_kept=is_kept)
 
 
 def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access, name: str) -> None:
@@ -148,7 +196,7 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         "/{ref}",
         operation_id=f"{name}_read",
         summary="Read one, by slug or id",
-        responses={200: success(service.detail_schema, "The entry."), **UNCHANGED, **READ_ERRORS},
+        responses=_read_answers(service),
     )
     async def read_entity(
         request: Request,
@@ -157,7 +205,8 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         _query: Annotated[None, Depends(refuse_query)],  # after the viewer: a bad token is answered first
     ) -> Response:
-        return document_response(request, await run_crud_action(session, service(session).read, ref, viewer))
+        document = await run_read_action(session, service(session).read, ref, viewer)
+        return _read_response(request, document, service, access)
 
 
 def _add_read_at(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:
@@ -166,7 +215,7 @@ def _add_read_at(router: APIRouter, service: type[EntityService[Any, Any]], acce
         "/{ref}",
         operation_id=f"{name}_read",
         summary="Read one, by slug or id, as it is or as it was",
-        responses={200: success(service.detail_schema, "The entry."), **UNCHANGED, **READ_ERRORS},
+        responses=_read_answers(service),
     )
     async def read_entity(
         request: Request,
@@ -176,8 +225,10 @@ def _add_read_at(router: APIRouter, service: type[EntityService[Any, Any]], acce
         query: Annotated[EntityQuery, Query()],
     ) -> Response:
         if query.as_of is None:
-            return document_response(request, await run_crud_action(session, service(session).read, ref, viewer))
-        return document_response(request, await run_crud_action(session, service(session).read_at, ref, query.as_of, viewer))
+            document = await run_read_action(session, service(session).read, ref, viewer)
+        else:
+            document = await run_read_action(session, service(session).read_at, ref, query.as_of, viewer)
+        return _read_response(request, document, service, access, is_kept=query.as_of is None)
 
 
 def _add_create(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:

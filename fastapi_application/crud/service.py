@@ -20,6 +20,7 @@ from fastapi_application.crud.in_use import references_to
 from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.merge_patch import merge_patch
 from fastapi_application.crud.pages import Page
+from fastapi_application.crud.read_query import register_item_schema
 from fastapi_application.crud.references import Resolved, mentions, resolve
 from fastapi_application.crud.repository import Document, Repository
 from fastapi_application.crud.schemas import parse_uuid
@@ -71,6 +72,12 @@ class ReadService[M: EntityModel]:
     item_schema: ClassVar[type[BaseModel]]
     detail_schema: ClassVar[type[BaseModel]]
     default_sort: ClassVar[str] = "name"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let lists of other kinds show entities of this one."""
+        super().__init_subclass__(**kwargs)
+        if "item_schema" in cls.__dict__:
+            register_item_schema(cls.model.__kind__, cls.item_schema)
 
     def __init__(self, session: AsyncSession) -> None:
         """Bind the service to the session of its action."""

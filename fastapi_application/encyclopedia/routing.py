@@ -9,8 +9,9 @@ from fastapi_application.core.actor import Role
 from fastapi_application.crud import router as crud_router
 from fastapi_application.crud.declarations import Access
 from fastapi_application.crud.service import EntityService, ReadService
+from fastapi_application.encyclopedia.linked_data import linked_data
 
-ACCESS = Access(viewer=Depends(get_viewer), editor=require(Role.EDITOR))
+ACCESS = Access(viewer=Depends(get_viewer), editor=require(Role.EDITOR), linked_data=linked_data)
 
 
 def read_router(service: type[ReadService[Any]]) -> APIRouter:

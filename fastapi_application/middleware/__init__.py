@@ -7,7 +7,8 @@ From the outside in:
 3. security headers: on errors too;
 4. last resort: an exception becomes a problem, the connection lives on;
 5. admission: hosts, sizes, forms of a request that nothing below must meet;
-6. HEAD: wherever there is a GET.
+6. limits and the read cache, in one round trip to Redis: most answers come from here;
+7. HEAD: wherever there is a GET.
 
 CORS stands between 3 and 4: a browser must be able to read an error.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from fastapi_application.middleware.access_log import AccessLogMiddleware
@@ -23,7 +25,9 @@ from fastapi_application.middleware.admission import AdmissionMiddleware
 from fastapi_application.middleware.correlation_id import CorrelationIdMiddleware
 from fastapi_application.middleware.head import HeadMiddleware
 from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.middleware.rate_limit import RateLimitMiddleware
 from fastapi_application.middleware.security_headers import SecurityHeadersMiddleware
+from fastapi_application.redis_conf.read_path import ReadPath
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -45,8 +49,10 @@ ALLOWED_HEADERS = ("Authorization", "Content-Type", "If-Match", "If-None-Match",
 
 
 def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Put the layers around the application, in their order."""
+    """Put the layers around the application, in their order. Its lifespan opens the read path that it shares with the edge."""
+    read_path = app.state.read_path if isinstance(app, FastAPI) else ReadPath.of(settings)
     app = HeadMiddleware(app)
+    app = RateLimitMiddleware(app, read_path, settings)
     app = AdmissionMiddleware(app, settings.server.allowed_hosts)
     app = LastResortMiddleware(app)
     if settings.server.cors_origins:

@@ -66,9 +66,15 @@ def test_the_migrated_schema_is_that_of_the_models_to_the_last_constraint(empty:
     migrated = run(schema_of(empty))
     sql(empty, "DROP SCHEMA public CASCADE")
     sql(empty, "CREATE SCHEMA public")
+    sql(empty, "CREATE EXTENSION pg_trgm SCHEMA public")
     run(create_from_the_models())
-    assert migrated == run(schema_of(empty))
-    assert len(migrated) > 500
+    assert what_models_describe(migrated) == what_models_describe(run(schema_of(empty)))
+    assert len(what_models_describe(migrated)) > 500
+
+
+def what_models_describe(schema: dict[str, str]) -> dict[str, str]:
+    """Leave out views, functions, their types and triggers: only migrations have them."""
+    return {name: text for name, text in schema.items() if not name.startswith("other ") or name.startswith(("other S ", "other m "))}
 
 
 def test_constraints_and_indexes_are_named_by_the_convention(empty: str) -> None:
@@ -106,7 +112,9 @@ def test_the_sql_of_the_migrations_makes_the_same_schema(empty: str) -> None:
 
     async def execute() -> None:
         async with connection_to(empty) as connection:
-            await connection.execute(script.getvalue())
+            # One by one, as psql sends them: what is sent together is one transaction, and some indexes are built outside of any.
+            for statement in filter(str.strip, script.getvalue().split(";\n\n")):
+                await connection.execute(statement)
 
     run(execute())
     assert revision_of(empty) == the_head()

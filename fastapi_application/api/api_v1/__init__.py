@@ -7,13 +7,13 @@ from fastapi_application.accounts.router import router as auth
 from fastapi_application.accounts.users_router import audit_router
 from fastapi_application.accounts.users_router import router as users
 from fastapi_application.api.health import router as health
-from fastapi_application.encyclopedia import ROUTERS
+from fastapi_application.encyclopedia import PAGES, ROUTERS
 from fastapi_application.encyclopedia.changes.router import router as changes
 
 router = APIRouter(prefix="/api/v1")
 router.include_router(health)
 for account in (auth, api_tokens, users, audit_router):
     router.include_router(account)
-router.include_router(changes)
-for entity in ROUTERS:
-    router.include_router(entity)
+# Pages first: /aircraft/compare is no aircraft.
+for part in (changes, *PAGES, *ROUTERS):
+    router.include_router(part)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Text, bindparam, case, cast, false, func, null, or_, select, text
 
+from fastapi_application.crud.cache_tags import TAGS, tags_of_kinds
 from fastapi_application.crud.history.models import Change
 from fastapi_application.crud.models import all_kinds
 from fastapi_application.crud.read_query import json_list, utc_text
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 CHANGES_LOCK = 7_355_610
+CHANGES = "changes"
+"""The tag of what shows the feed."""
 _PENDING = "public_changes"
 _NUMBER = text("""
     WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(:lock))
@@ -47,6 +50,7 @@ class PublicChange:
 def announce(session: AsyncSession, change: PublicChange) -> None:
     """Tell mirrors of a change when its action commits."""
     session.info.setdefault(_PENDING, []).append(change)
+    session.info.setdefault(TAGS, set()).add(CHANGES)
 
 
 def forget_changes(session: AsyncSession) -> None:
@@ -66,6 +70,11 @@ async def changes_since(session: AsyncSession, since: int, limit: int) -> bytes:
     """Render the changes behind a number, oldest first."""
     items, last = (await session.execute(_page(), {"since": since, "limit": limit})).one()
     return b'{"items":%s,"next_since":%d}' % (items.encode(), since if last is None else last)
+
+
+def tags_of_changes() -> frozenset[str]:
+    """Return the tags of a page of the feed: what has been hidden since loses its name."""
+    return tags_of_kinds(kind for kind, model in all_kinds().items() if model.is_public(model) is not None) | {CHANGES}
 
 
 @cache

@@ -111,7 +111,7 @@ class HistoryReader:
     async def _find(self, ref: str, viewer: Actor | None) -> uuid.UUID:
         """Return the id of an entity whose history the viewer may read: editors also know what is gone, by its id."""
         try:
-            return await self.repository.find(ref, viewer)
+            return (await self.repository.identify(ref, viewer))[0]
         except NotFoundError:
             identifier = parse_uuid(ref)
             if identifier is None or not sees_unpublished(viewer):

@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     select,
     true,
 )
@@ -80,9 +81,32 @@ def _rendered(shape: Shape) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
 @cache
 def _insert(shape: Shape) -> Insert:
     """Return the statement that keeps the entity `:id` as it is now, unless that revision is there already."""
+    return _insert_from(shape, {}, shape.model.id == bindparam("id", type_=Uuid))
+
+
+@cache
+def _insert_first(shape: Shape) -> Insert:
+    """Return the statement that keeps each entity as it is now of which nothing has been kept."""
+    model = shape.model
+    given: dict[str, Any] = {
+        "number": model.version,
+        "action": case((model.version == 1, CREATE), else_=UPDATE),
+        "actor_id": func.coalesce(model.updated_by, model.created_by),
+        "comment": null(),
+        "at": model.updated_at,
+        "is_public": _is_public(model),
+    }
+    return _insert_from(shape, given, ~select(Revision.number).where(Revision.entity_id == model.id).exists())
+
+
+def _is_public(model: type[EntityModel]) -> ColumnElement[bool]:
+    public = model.is_readable(model)
+    return true() if public is None else public
+
+
+def _insert_from(shape: Shape, given: dict[str, Any], which: ColumnElement[bool]) -> Insert:
     model = shape.model
     document, state = _rendered(shape)
-    public = model.is_readable(model)
     values: dict[str, Any] = {
         "entity_id": model.id,
         "number": bindparam("number", type_=Integer),
@@ -94,9 +118,10 @@ def _insert(shape: Shape) -> Insert:
         "document": cast(document, JSON),
         "state": cast(state, JSON),
         "is_live": true(),
-        "is_public": ~bindparam("is_deletion", type_=Boolean) & (true() if public is None else public),
+        "is_public": ~bindparam("is_deletion", type_=Boolean) & _is_public(model),
+        **given,
     }
-    rows = select(*(value.label(key) for key, value in values.items())).where(model.id == bindparam("id", type_=Uuid))
+    rows = select(*(value.label(key) for key, value in values.items())).where(which)
     return insert(Revision.__table__).from_select(list(values), rows)  # type: ignore[arg-type]
 
 
@@ -132,6 +157,10 @@ class Revisions:
         exists = select(Revision.number).where(Revision.entity_id == entity.id).limit(1)
         if await self.session.scalar(exists) is None:
             await self.keep(entity, Edit(CREATE if entity.version == 1 else UPDATE, entity.updated_by or entity.created_by))
+
+    async def keep_all_first(self) -> None:
+        """Keep what every entity of the kind is now that has no revision."""
+        await self.session.execute(_insert_first(self.shape))
 
     async def keep_pending(self, entity: EntityModel, edit: Edit, number: int, document: Json, state: Json) -> None:
         """Keep a change that waits beside the public text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Float, Integer, Text
+from sqlalchemy import JSON, Float, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -23,6 +23,17 @@ class Aircraft(EntityModel):
 
     __tablename__ = "aircraft"
     __kind__: ClassVar[str] = "aircraft"
+    # What large lists are mostly ordered by, in both directions: unknown dates are last either way.
+    __table_args__ = (
+        Index("ix_aircraft_first_flight_earliest", "first_flight_earliest", "first_flight_latest", "id"),
+        Index(
+            "ix_aircraft_first_flight_earliest_descending",
+            text("first_flight_earliest DESC NULLS LAST"),
+            text("first_flight_latest DESC NULLS LAST"),
+            "id",
+        ),
+        Index("ix_aircraft_max_speed_kmh", "max_speed_kmh"),
+    )
 
     name: Mapped[str] = mapped_column(Text)
     sort_name: Mapped[str] = sort_key("name")

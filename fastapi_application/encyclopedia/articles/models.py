@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Integer, Text
+from sqlalchemy import JSON, CheckConstraint, DateTime, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -30,7 +30,12 @@ class Article(EntityModel):
     __tablename__ = "article"
     __kind__: ClassVar[str] = "articles"
     __label__: ClassVar[str] = "title"
-    __table_args__ = (CheckConstraint("translation_of_id <> id", name="translation_of"),)
+    __unpublished__: ClassVar[tuple[str, ...]] = ("pending_number", "pending_status", "publish_at", "rejection")
+    __table_args__ = (
+        CheckConstraint("translation_of_id <> id", name="translation_of"),
+        Index("ix_article_published_at", text("published_at DESC NULLS LAST"), "id"),
+        Index("ix_article_updated_at", text("updated_at DESC NULLS LAST"), "id"),
+    )
 
     title: Mapped[str] = mapped_column(Text)
     sort_name: Mapped[str] = sort_key("title")

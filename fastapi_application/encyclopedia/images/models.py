@@ -23,6 +23,7 @@ class Image(EntityModel):
 
     __tablename__ = "image"
     __kind__: ClassVar[str] = "images"
+    is_public_by_itself: ClassVar[bool] = False
 
     name: Mapped[str] = mapped_column(Text)
     sort_name: Mapped[str] = sort_key("name")

@@ -18,6 +18,7 @@ from fastapi_application.encyclopedia.images.service import ImageService
 from fastapi_application.encyclopedia.images.uploading import OPERATION, take_upload, upload_request
 from fastapi_application.encyclopedia.images.uploads import MULTIPART, UploadDep
 from fastapi_application.encyclopedia.routing import entity_router
+from fastapi_application.redis_conf.route_limit import UPLOAD_LIMIT
 
 router = entity_router(ImageService, has_create=False)
 
@@ -27,6 +28,7 @@ router = entity_router(ImageService, has_create=False)
     operation_id=OPERATION,
     summary="Upload",
     status_code=201,
+    dependencies=[UPLOAD_LIMIT],
     openapi_extra=request_body({MULTIPART: ImageUpload}),
     responses={
         200: success(ImageDetail, "This file came before: the image that it has made.", **LOCATION, **REPLAYED),

@@ -1,0 +1,1 @@
+"""Aircraft side by side."""

@@ -1,0 +1,1 @@
+"""Which aircraft came from which."""

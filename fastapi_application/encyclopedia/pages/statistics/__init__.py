@@ -1,0 +1,1 @@
+"""The encyclopedia in numbers."""

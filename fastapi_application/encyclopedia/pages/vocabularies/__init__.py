@@ -1,0 +1,1 @@
+"""Every enumeration, with its labels."""

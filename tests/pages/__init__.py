@@ -1,0 +1,1 @@
+"""Tests: what is made of several kinds."""

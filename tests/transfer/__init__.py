@@ -1,0 +1,1 @@
+"""Tests: the encyclopedia as files."""
