@@ -23,7 +23,7 @@ def sweep_images(_arguments: argparse.Namespace) -> int:
     """Sweep and say what was found; 1 if an image lacks its file."""
     with environment(redis=False) as settings:
         found = asyncio.run(_sweep(settings))
-    print(f"Removed {len(found.removed)} files that no image names.")
+    print(f"Files that no image names, removed: {len(found.removed)}.")
     for slug in found.missing:
         print(f"The original is missing: {slug}")
     return 1 if found.missing else 0

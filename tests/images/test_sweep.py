@@ -124,6 +124,6 @@ def test_the_command_sweeps_and_tells(database: str, tmp_path: Path) -> None:
     (tmp_path / "of another program.txt").write_text("Keep this.")
     env = command_environment(tmp_path / "local", **settings_of_this_run(), STORAGE__DIRECTORY=str(tmp_path))
     result = run_command("sweep-images", env=env)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "Removed 1 files that no image names.\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "Files that no image names, removed: 1.\n", "")
     assert not folder.exists()
     assert (tmp_path / "of another program.txt").exists()

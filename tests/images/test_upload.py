@@ -11,6 +11,8 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from fastapi_application.core.limits import MAX_IMAGE_BYTES
+from fastapi_application.encyclopedia.images.files import file_key
+from fastapi_application.jobs.registry import JobError
 from tests.support.application import assert_problem, body
 from tests.support.images import (
     BLUE,
@@ -31,6 +33,7 @@ from tests.support.images import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.images.conftest import Place
 
@@ -251,9 +254,18 @@ async def test_an_image_without_a_name_is_called_like_its_file(place: Place, fil
     assert body(answer, 201)["name"] == name
 
 
-async def test_a_failed_rendition_is_told(place: Place) -> None:
+async def test_an_original_that_is_away_is_waited_for(place: Place) -> None:
     image = await uploaded(place.editor, picture())
     await place.storage.delete([f"images/{key}" for key in await place.keys(image["sha256"])])
-    with pytest.raises(Exception, match="original is not in the storage"):
+    with pytest.raises(JobError, match="original is not in the storage"):
         await place.render(image)
     assert (await change(place.editor, image, alt="Still here."))["status"] == "processing"
+
+
+async def test_a_rendition_that_cannot_be_made_is_told(place: Place, tmp_path: Path) -> None:
+    image = await uploaded(place.editor, picture())
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"no picture any more")
+    await place.storage.put(file_key(image["sha256"], "original.png"), damaged, "image/png")
+    image = await place.render(image)
+    assert (image["status"], image["renditions"]) == ("failed", [])
