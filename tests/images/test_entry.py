@@ -124,6 +124,17 @@ async def test_the_credit_is_made_of_the_other_fields_and_harmless(place: Place)
     assert plain["text"].endswith("/ In Copyright")
 
 
+async def test_its_linked_data_say_who_may_use_it(place: Place) -> None:
+    image = await uploaded(place.editor, None, **WRITTEN)
+    described = body(await place.anonymous.get(f"{IMAGES}/{image['slug']}", headers={"Accept": "application/ld+json"}))
+    assert (described["@type"], described["license"]) == ("ImageObject", "https://creativecommons.org/licenses/by-sa/4.0/")
+    assert described["creator"] == {"@type": "Person", "name": "Jane Doe", "url": "https://example.org/jane"}
+    assert described["contentUrl"].endswith(image["url"])
+    bare = await uploaded(place.editor)
+    described = body(await place.editor.get(f"{IMAGES}/{bare['slug']}", headers={"Accept": "application/ld+json"}))
+    assert not {"license", "creator", "creditText"} & set(described)
+
+
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from fastapi_application.accounts.authentication import get_viewer
 from fastapi_application.core.actor import Actor
 from fastapi_application.core.errors import NotFoundError
 from fastapi_application.core.problems import problem_responses
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_read_action
 from fastapi_application.crud.bodies import refuse_query
 from fastapi_application.crud.declarations import UNCHANGED
 from fastapi_application.crud.dependencies import SessionDep
@@ -47,7 +47,7 @@ async def read_media(
     """Addresses come from `url` and `renditions` of an image. Who may not see the image may not see its bytes."""
     if not _SHA256.fullmatch(sha256):
         raise NotFoundError
-    media_type = await run_crud_action(session, ImageService(session).media_type_of, sha256, name, viewer)
+    media_type = await run_read_action(session, ImageService(session).media_type_of, sha256, name, viewer)
     etag = f'"{sha256[:32]}.{name}"'
     cache = PRIVATE if "authorization" in request.headers else IMMUTABLE
     headers = {"ETag": etag, "Cache-Control": cache, "Vary": "Authorization", "Cross-Origin-Resource-Policy": "cross-origin"}
