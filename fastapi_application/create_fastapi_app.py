@@ -14,6 +14,7 @@ from fastapi_application.api.security_txt import router as security_txt
 from fastapi_application.core.config import Settings, get_settings
 from fastapi_application.core.logging_config import configure_logging
 from fastapi_application.core.version import VERSION
+from fastapi_application.encyclopedia.images.media import router as media
 from fastapi_application.error_handlers import add_error_handlers
 from fastapi_application.lifespan import lifespan
 from fastapi_application.middleware import wrap_in_edge
@@ -33,6 +34,7 @@ def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     # Inside Starlette's own last layer, which would answer in plain text and close the connection.
     app.add_middleware(LastResortMiddleware)
     app.include_router(api_v1)
+    app.include_router(media)
     app.include_router(outside)
     app.include_router(security_txt)
     add_docs(app)

@@ -13,8 +13,12 @@ from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import AUTOCOMMIT_READS, create_engine, create_session_factory
 from fastapi_application.core.line_buffer import access_lines
 from fastapi_application.core.schema_version import SchemaVersions
+from fastapi_application.core.storage import open_storage
 from fastapi_application.core.version import VERSION
 from fastapi_application.crud.cache_outbox import PUBLISHER, CachePublisher
+from fastapi_application.encyclopedia.images.decoding import Decoder
+from fastapi_application.encyclopedia.images.files import ImageFiles
+from fastapi_application.encyclopedia.images.uploads import UploadPlaces
 from fastapi_application.jobs.outbox import WAKE_UP
 from fastapi_application.jobs.wake_up import wake_ups
 from fastapi_application.redis_conf.cache_backend import OrjsonCoder, build_key
@@ -59,7 +63,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     _freeze_heap()
     await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
     try:
-        async with wake_ups(settings) as alarm:
+        async with wake_ups(settings) as alarm, open_storage(settings) as storage:
+            app.state.image_files = ImageFiles(storage, Decoder())
+            app.state.upload_places = UploadPlaces()
             app.state.session_factory.configure(info={**_session_info(settings, publisher), WAKE_UP: alarm.ask})
             yield
     finally:

@@ -17,6 +17,7 @@ from fastapi_application.local import local_servers, remove_local
 from fastapi_application.local.errors import LocalServerError
 from tests.factories.registry import FACTORIES
 from tests.support.application import OUTSIDE_WRITES, Application, body, running_application
+from tests.support.images import image_row
 from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def servers() -> Iterator[None]:
     for name in [
         key
         for key in os.environ
-        if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "CACHE", "RATE_LIMIT"} and "__" in key
+        if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "CACHE", "RATE_LIMIT", "STORAGE"} and "__" in key
     ]:
         del os.environ[name]
     _log_plainly()
@@ -155,10 +156,12 @@ class Make(Protocol):
 
 
 @pytest.fixture
-def make(editor: httpx.AsyncClient) -> Make:
-    """Create entities over HTTP: the least that a kind needs, and the given fields."""
+def make(application: Application, editor: httpx.AsyncClient) -> Make:
+    """Create entities over HTTP: the least that a kind needs, and the given fields. An image needs a file: here it has none."""
 
     async def create(kind: str, **fields: Any) -> dict[str, Any]:
+        if kind == "images":
+            return await image_row(application, **fields)
         document = {**FACTORIES[kind].minimal(next(_made)), **fields}
         created: dict[str, Any] = body(await editor.post(f"/api/v1/{kind}", json=document), 201)
         return created

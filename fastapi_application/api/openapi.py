@@ -16,6 +16,7 @@ from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.router import patch_schema
 from fastapi_application.crud.service import EntityService
 from fastapi_application.encyclopedia.articles.workflow_schemas import WORKFLOW_BODIES
+from fastapi_application.encyclopedia.images.schemas import ImageUpload
 
 DESCRIPTION = """An encyclopedia of aviation history.
 
@@ -57,7 +58,7 @@ def _extra_schemas() -> dict[str, Any]:
     """The bodies that handlers read themselves, and the answers that no handler returns as a model."""
     writes = [service.write_schema for service in EntityService.__subclasses__()]
     patches = [patch_schema(write) for write in writes]
-    requests: list[type[BaseModel]] = [*writes, *patches, JsonPatch, RevertBody, *WORKFLOW_BODIES, *ACCOUNT_REQUESTS]
+    requests: list[type[BaseModel]] = [*writes, *patches, JsonPatch, RevertBody, ImageUpload, *WORKFLOW_BODIES, *ACCOUNT_REQUESTS]
     models = [(model, "validation") for model in requests] + [(Problem, "serialization"), (Health, "serialization")]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     found: dict[str, Any] = definitions.get("$defs", {})

@@ -17,6 +17,7 @@ from fastapi_application.cli.database import database_session
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.schema_version import alembic_config
+from fastapi_application.core.storage import open_storage
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.cache_outbox import RELAYED_AFTER_S, forget_everything
 from fastapi_application.starter.loader import Report, StarterLoader
@@ -58,8 +59,8 @@ def prepare(settings: Settings) -> None:
 
 
 async def _load(settings: Settings, *, once: bool, progress: bool) -> Report | None:
-    async with database_session(settings) as session:
-        loader = StarterLoader(session, progress=progress)
+    async with database_session(settings) as session, open_storage(settings) as storage:
+        loader = StarterLoader(session, storage, progress=progress)
         return await run_crud_action(session, loader.load_once if once else loader.load)
 
 

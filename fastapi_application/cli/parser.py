@@ -71,6 +71,8 @@ def _add_data(commands: _Commands) -> None:
     seed = commands.add_parser("seed", help=text, description=text.capitalize() + ".")
     seed.add_argument("--once", action="store_true", help="do nothing if this database was loaded before")
     seed.add_argument("--no-progress", action="store_true", help="no progress bar")
+    text = "remove the files of images that no entry names, and name the entries whose file is missing"
+    commands.add_parser("sweep-images", help=text, description=text.capitalize() + ".")
 
 
 def _add_files(commands: _Commands) -> None:

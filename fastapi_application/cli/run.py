@@ -60,6 +60,7 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         "backup": ("backup", "backup"),
         "restore": ("backup", "restore"),
         "doctor": ("doctor", "doctor"),
+        "sweep-images": ("images", "sweep_images"),
         "create-user": ("accounts", "create_user"),
         "dump": ("dump", "dump"),
         "load": ("dump", "load"),

@@ -238,15 +238,25 @@ class MailSettings(BaseModel):
 
 
 class StorageSettings(BaseModel):
-    """`STORAGE__*`: where the images are, a directory or a bucket."""
+    """`STORAGE__*`: where the files of images are: a folder, or a bucket that exists on an S3 server."""
 
     kind: Literal["directory", "s3"] = "directory"
     directory: Path | None = None
     endpoint_url: str | None = None
     bucket: str = ""
-    region: str = ""
+    region: str = "us-east-1"
     access_key: str = ""
     secret_key: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.kind == "s3" and not self.bucket:
+            message = "STORAGE__BUCKET must name a bucket"
+            raise ValueError(message)
+        if bool(self.access_key) != bool(self.secret_key.get_secret_value()):
+            message = "STORAGE__ACCESS_KEY and STORAGE__SECRET_KEY belong together: set both, or neither"
+            raise ValueError(message)
+        return self
 
 
 class AuthSettings(BaseModel):
@@ -285,9 +295,9 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     tasks: TasksSettings = TasksSettings()
     mail: MailSettings = MailSettings()
+    storage: StorageSettings = StorageSettings()
     cache: CacheSettings = CacheSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
-    storage: StorageSettings = StorageSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
 

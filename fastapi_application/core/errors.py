@@ -336,6 +336,13 @@ class SchemaOutOfDateError(ServiceUnavailableError):
     default_detail = "The database schema is being upgraded."
 
 
+class StorageUnavailableError(ServiceUnavailableError):
+    """The storage of images is away or too slow."""
+
+    code = "storage_unavailable"
+    default_detail = "The storage of images cannot be reached right now."
+
+
 class MovedError(Exception):
     """The slug was renamed; the client is sent to the current one (308)."""
 

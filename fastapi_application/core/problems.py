@@ -33,7 +33,7 @@ _DESCRIPTIONS = {
     429: "`rate_limited` or, at the login, `login_throttled`: see Retry-After, RateLimit and RateLimit-Policy.",
     431: "`headers_too_large`.",
     500: "`internal_error`: quote the `request_id`.",
-    503: "`database_unavailable`, `schema_out_of_date` or `overloaded`; try again after Retry-After.",
+    503: "`database_unavailable`, `schema_out_of_date`, `storage_unavailable` or `overloaded`; try again after Retry-After.",
 }
 
 

@@ -212,8 +212,11 @@ def _tags_of_link(row: Link) -> set[str]:
 
 
 def _told(kind: str, identifier: object) -> set[str]:
-    """Return the tags of an entity of which others say something else now."""
-    return set() if identifier is None else {f"{kind}+", f"{kind}:{identifier}+"}
+    """Return the tags of an entity of which others say something else now; where that decides who sees it, its own too."""
+    if identifier is None:
+        return set()
+    own = {kind, f"{kind}:{identifier}"} if not all_kinds()[kind].is_public_by_itself else set()
+    return own | {f"{kind}+", f"{kind}:{identifier}+"}
 
 
 @cache

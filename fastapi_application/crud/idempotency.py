@@ -102,6 +102,20 @@ async def once(session: AsyncSession, request: KeyedRequest | None, make: Callab
     return answer
 
 
+async def kept_answer(session: AsyncSession, request: KeyedRequest | None) -> Answer | None:
+    """Return the answer that the same request got before, for those whose work begins before the write's action.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was sent with another body.
+
+    """
+    if request is None:
+        return None
+    alive = IdempotencyKey.created_at >= func.clock_timestamp() - LIFETIME
+    is_kept = await session.scalar(select(IdempotencyKey.key).where(*_row(request), alive))
+    return None if is_kept is None else await _kept(session, request)
+
+
 async def _claim(session: AsyncSession, request: KeyedRequest) -> bool:
     """Take the key, unless it is taken and not yet expired; a request that is taking it is waited for."""
     claim = insert(IdempotencyKey).values(user_id=request.user_id, route=request.route, key=request.key, request_hash=request.content_hash)

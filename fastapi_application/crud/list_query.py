@@ -199,9 +199,12 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
     target: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_
 
     def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-        link = aliased(related)
+        link, other = aliased(related), aliased(target)
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
-        return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(entity_ids(target, refs))).exists()
+        linked = getattr(link, f"{related.__target__}_id")
+        found = select(link.position).where(owned, linked.in_(entity_ids(target, refs)))
+        readable = None if everything else target.is_readable(other)
+        return (found if readable is None else found.where(linked == other.id, readable)).exists()
 
     name = field.key if related.__target__ == field.name else related.__target__
     return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__)}

@@ -197,7 +197,7 @@ def _column(field: SchemaField, entity: Any, everything: bool) -> ColumnElement[
         return _reverse_count(count, entity, everything)
     mapper: Mapper[Any] = inspect(entity).mapper
     if field.name in mapper.relationships:
-        return _relation(mapper.relationships[field.name], field, entity)
+        return _relation(mapper.relationships[field.name], field, entity, everything)
     if field.name in mapper.composites:
         column: ColumnElement[Any] = getattr(entity, column_attribute(mapper, field.name))
         return column
@@ -218,27 +218,32 @@ def utc_text(column: Any) -> ColumnElement[str]:
     return func.to_char(func.timezone("UTC", column), _TIMESTAMP_FORMAT)
 
 
-def _relation(relation: RelationshipProperty[Any], field: SchemaField, entity: Any) -> ColumnElement[Any]:
+def _relation(relation: RelationshipProperty[Any], field: SchemaField, entity: Any, everything: bool) -> ColumnElement[Any]:
     target = aliased(relation.mapper.class_)
     if not field.is_list:
         same = target.id == getattr(entity, f"{relation.key}_id")
         if field.schema is None:
             return select(target.slug).where(same).correlate(entity).scalar_subquery()
         return json_object(select_json(field.schema, target), same, within=entity)
-    return _links(target, field, entity)
+    return _links(target, field, entity, everything)
 
 
-def _links(link: Any, field: SchemaField, entity: Any) -> ColumnElement[Any]:
+def _links(link: Any, field: SchemaField, entity: Any, everything: bool) -> ColumnElement[Any]:
     model: type[Link] = inspect(link).class_
-    owned = getattr(link, f"{model.__owner__}_id") == entity.id
-    if field.schema is not None and not issubclass(field.schema, Reference):
-        return json_list(select(*select_json(field.schema, link)).where(owned).order_by(link.position), entity)
     target = aliased(inspect(model).relationships[model.__target__].mapper.class_)
     joined = getattr(link, f"{model.__target__}_id") == target.id
+    conditions = [getattr(link, f"{model.__owner__}_id") == entity.id]
+    # What has no page for the public has no link to it.
+    readable = None if everything else inspect(target).class_.is_readable(target)
+    if field.schema is not None and not issubclass(field.schema, Reference):
+        if readable is not None:
+            conditions.append(select(target.id).where(joined, readable).correlate(link).exists())
+        return json_list(select(*select_json(field.schema, link)).where(*conditions).order_by(link.position), entity)
+    conditions += [joined, *([] if readable is None else [readable])]
     if field.schema is None:
-        slugs = select(target.slug).where(owned, joined).order_by(link.position)
+        slugs = select(target.slug).where(*conditions).order_by(link.position)
         return func.array_to_json(func.array(slugs.correlate(entity).scalar_subquery()))
-    return json_list(select(*select_json(field.schema, target)).where(owned, joined).order_by(link.position), entity)
+    return json_list(select(*select_json(field.schema, target)).where(*conditions).order_by(link.position), entity)
 
 
 def _reverse_list(reverse: Reverse, field: SchemaField, entity: Any, everything: bool) -> ColumnElement[Any]:

@@ -76,7 +76,7 @@ def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id:
 @cache
 def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> str:
     """Return the statement that renders the write document of the entity with the id `$1`."""
-    body = json_object(select_json(schema, model), within=model)
+    body = json_object(select_json(schema, model, everything=True), within=model)
     return as_text(select(cast(body, Text)).where(model.id == literal_column("$1::uuid")))
 
 
@@ -155,7 +155,7 @@ class Repository[M: EntityModel]:
 
     async def snapshots(self, schema: type[BaseModel]) -> dict[uuid.UUID, tuple[uuid.UUID | None, dict[str, Any]]]:
         """Return the write documents of all entities by id, each with the account that changed it last."""
-        body = json_object(select_json(schema, self.model), within=self.model)
+        body = json_object(select_json(schema, self.model, everything=True), within=self.model)
         rows = await self.session.execute(select(self.model.id, self.model.updated_by, cast(body, Text)))
         return {identifier: (editor, orjson.loads(text)) for identifier, editor, text in rows}
 

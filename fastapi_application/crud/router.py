@@ -108,12 +108,13 @@ def read_router(service: type[ReadService[Any]], access: Access) -> APIRouter:
     return router
 
 
-def entity_router(service: type[EntityService[Any, Any]], access: Access) -> APIRouter:
-    """Build the routes of a kind that editors write."""
+def entity_router(service: type[EntityService[Any, Any]], access: Access, *, has_create: bool = True) -> APIRouter:
+    """Build the routes of a kind that editors write; `has_create=False` leaves its POST to another route."""
     router, name = _router_of(service)
     _add_list(router, service, access, name)
     _add_read_at(router, service, access, name)
-    _add_create(router, service, access, name)
+    if has_create:
+        _add_create(router, service, access, name)
     _add_replace(router, service, access, name)
     _add_patch(router, service, access, name)
     _add_delete(router, service, access, name)

@@ -247,6 +247,7 @@ DesignBureauRef = Annotated[str, _REFERENCE_INPUT, RefersTo("design-bureaus"), _
 ManufacturerRef = Annotated[str, _REFERENCE_INPUT, RefersTo("manufacturers"), _REFERENCE_SCHEMA]
 EngineRef = Annotated[str, _REFERENCE_INPUT, RefersTo("engines"), _REFERENCE_SCHEMA]
 ArticleRef = Annotated[str, _REFERENCE_INPUT, RefersTo("articles"), _REFERENCE_SCHEMA]
+ImageRef = Annotated[str, _REFERENCE_INPUT, RefersTo("images"), _REFERENCE_SCHEMA]
 TagRef = Annotated[str, _REFERENCE_INPUT, RefersTo("tags"), _REFERENCE_SCHEMA]
 TagCategoryRef = Annotated[str, _REFERENCE_INPUT, RefersTo("tag-categories"), _REFERENCE_SCHEMA]
 

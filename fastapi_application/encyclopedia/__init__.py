@@ -11,6 +11,7 @@ from fastapi_application.encyclopedia.designers.router import router as designer
 from fastapi_application.encyclopedia.engines.router import router as engines
 from fastapi_application.encyclopedia.facts.router import router as facts
 from fastapi_application.encyclopedia.icao_types.router import router as icao_types
+from fastapi_application.encyclopedia.images.router import router as images
 from fastapi_application.encyclopedia.manufacturers.router import router as manufacturers
 from fastapi_application.encyclopedia.pages.compare.router import router as compare
 from fastapi_application.encyclopedia.pages.home.router import router as home
@@ -32,6 +33,7 @@ ROUTERS = (
     engines,
     facts,
     icao_types,
+    images,
     manufacturers,
     tag_categories,
     tags,

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi_application.core.config import get_settings
+from fastapi_application.encyclopedia.images.licences import licence_name_and_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,11 @@ def linked_data(kind: str, detail: Detail) -> dict[str, Any]:
 
 
 def _address(kind: str, slug: str) -> str:
-    return f"{get_settings().app.public_url.rstrip('/')}/api/v1/{kind}/{slug}"
+    return _absolute(f"/api/v1/{kind}/{slug}")
+
+
+def _absolute(path: str) -> str:
+    return f"{get_settings().app.public_url.rstrip('/')}{path}"
 
 
 def _date(written: str | None) -> str | None:
@@ -142,6 +147,25 @@ def _fact(detail: Detail) -> dict[str, Any]:
     return {"@type": "Claim", "text": detail["text"], "about": [item for item in about if item]}
 
 
+def _image(detail: Detail) -> dict[str, Any]:
+    author = {"@type": "Person", "name": detail["author"], **({"url": detail["author_url"]} if detail["author_url"] else {})}
+    return {
+        "@type": "ImageObject",
+        "name": detail["name"],
+        "description": detail["alt"],
+        "caption": detail["caption"],
+        "contentUrl": _absolute(detail["url"]),
+        "encodingFormat": detail["media_type"],
+        "width": detail["width"],
+        "height": detail["height"],
+        "sha256": detail["sha256"],
+        "license": licence_name_and_address(detail["licence"])[1] if detail["licence"] else None,
+        "acquireLicensePage": detail["source_url"],
+        "creditText": (detail["credit"] or {}).get("text"),
+        "creator": author if detail["author"] else None,
+    }
+
+
 def _term(detail: Detail) -> dict[str, Any]:
     return {"@type": "DefinedTerm", "name": detail.get("name") or detail.get("designator") or detail["slug"]}
 
@@ -154,5 +178,6 @@ _DESCRIBED: Final[dict[str, Callable[[Detail], dict[str, Any]]]] = {
     "designers": _designer,
     "engines": _engine,
     "facts": _fact,
+    "images": _image,
     "manufacturers": _organization,
 }

@@ -19,6 +19,6 @@ def read_router(service: type[ReadService[Any]]) -> APIRouter:
     return crud_router.read_router(service, ACCESS)
 
 
-def entity_router(service: type[EntityService[Any, Any]]) -> APIRouter:
+def entity_router(service: type[EntityService[Any, Any]], *, has_create: bool = True) -> APIRouter:
     """Build the routes of a kind: anybody reads, editors write."""
-    return crud_router.entity_router(service, ACCESS)
+    return crud_router.entity_router(service, ACCESS, has_create=has_create)

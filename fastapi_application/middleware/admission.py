@@ -13,6 +13,7 @@ from fastapi_application.core.errors import (
     RouteNotFoundError,
     UriTooLongError,
 )
+from fastapi_application.core.limits import max_body_bytes
 from fastapi_application.core.problems import send_problem
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY_BYTES = 1024 * 1024
-_TOO_LARGE = f"The body may have {MAX_BODY_BYTES} bytes."
 MAX_HEADER_BYTES = 16 * 1024
 MAX_PATH_BYTES = 2048
 MAX_QUERY_BYTES = 8192
@@ -47,7 +46,7 @@ class AdmissionMiddleware:
             # The body is not read: the connection cannot be used again.
             await send_problem(send, refusal, scope["path"], close=isinstance(refusal, BodyTooLargeError))
             return
-        await self.app(scope, _counted(receive), send)
+        await self.app(scope, _counted(receive, max_body_bytes(scope["method"], scope["path"])), send)
 
     def _refusal(self, scope: Scope) -> AppError | None:
         headers = scope["headers"]
@@ -60,8 +59,9 @@ class AdmissionMiddleware:
             return HeadersTooLargeError()
         if len(scope.get("raw_path") or b"") > MAX_PATH_BYTES or len(scope["query_string"]) > MAX_QUERY_BYTES:
             return UriTooLongError()
-        if declared > MAX_BODY_BYTES:
-            return BodyTooLargeError(_TOO_LARGE)
+        allowed = max_body_bytes(scope["method"], scope["path"])
+        if declared > allowed:
+            return _too_large(allowed)
         if not self._is_allowed_host(headers):
             return BadRequestError("This host is not served here.")
         path = scope["path"]
@@ -76,7 +76,11 @@ class AdmissionMiddleware:
         return any(name == allowed or (allowed.startswith("*.") and name.endswith(allowed[1:])) for allowed in self.allowed_hosts)
 
 
-def _counted(receive: Receive) -> Receive:
+def _too_large(allowed: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body may have {allowed} bytes.")
+
+
+def _counted(receive: Receive, allowed: int) -> Receive:
     """Count the bytes as they come: Content-Length may be missing."""
     total = 0
 
@@ -84,8 +88,8 @@ def _counted(receive: Receive) -> Receive:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MAX_BODY_BYTES:
-            raise BodyTooLargeError(_TOO_LARGE)
+        if total > allowed:
+            raise _too_large(allowed)
         return message
 
     return receive_counted

@@ -57,6 +57,7 @@ def read_starter(*, without: Collection[str] = ()) -> Starter:
         "manufacturers": _manufacturers,
         "engines": _engines,
         "designers": _designers,
+        "images": _images,
         "aircraft": _aircraft,
         "articles": _articles,
         "facts": _facts,
@@ -226,7 +227,26 @@ def _one_aircraft(row: Record, extra: Record) -> Record:
         "design_bureau": next((slug for slug in makers if _is_bureau(slug)), None),
         "disputed": {span if key == "wingspan_or_rotor_m" else _RENAMED.get(key, key): values for key, values in row["disputed"].items()},
         "description": _texts("descriptions").get(row["slug"]),
+        "images": _illustrations("aircraft", row["slug"]),
     }
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def _images(_: Starter) -> list[Record]:
+    fields = ("slug", "name", "alt", "caption", "licence", "author", "source_url")
+    return [{key: row[key] for key in fields} for row in load_records("images")]
+
+
+def _illustrations(kind: str, slug: str) -> list[Record]:
+    """Return the pictures of an entry."""
+    return [
+        {"image": image["slug"], "caption": use["caption"]}
+        for image in load_records("images")
+        for use in image[kind]
+        if use["slug"] == slug
+    ]
 
 
 def _icao_type(row: Record) -> Record:
@@ -261,7 +281,10 @@ def article_paths() -> list[Path]:
 
 
 def _articles(_: Starter) -> list[Record]:
-    return [{**article, "sources": [_source(key) for key in article["sources"]]} for article in map(read_article, article_paths())]
+    return [
+        {**article, "sources": [_source(key) for key in article["sources"]], "images": _illustrations("articles", article["slug"])}
+        for article in map(read_article, article_paths())
+    ]
 
 
 def _source(key: str) -> Record:

@@ -21,12 +21,15 @@ from fastapi_application.encyclopedia.articles.models import PUBLISHED, Article
 from fastapi_application.encyclopedia.articles.service import ArticleService
 from fastapi_application.encyclopedia.icao_types.models import IcaoType
 from fastapi_application.starter.documents import Record, Starter, read_starter, starter_id
+from fastapi_application.starter.pictures import StarterImages, store_originals
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Awaitable
 
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from fastapi_application.core.storage import Storage
 
 ROWS_AT_ONCE = 1000
 _TAGS: dict[str, Any] = {TAGS: {IcaoType.__kind__}}
@@ -68,9 +71,10 @@ class StarterArticles(ArticleService):
 class StarterLoader:
     """Loads what is missing, brings up to date what nobody has edited, and leaves the rest alone."""
 
-    def __init__(self, session: AsyncSession, *, progress: bool = False) -> None:
-        """Bind the loader to the session of its action."""
+    def __init__(self, session: AsyncSession, storage: Storage | None = None, *, progress: bool = False) -> None:
+        """Bind the loader to the session of its action; without a storage, the files of the images are put there by another."""
         self.session = session
+        self.storage = storage
         self.progress = progress
         self.report = Report()
 
@@ -87,6 +91,8 @@ class StarterLoader:
         """Load everything. What an editor has taken away comes back; what an editor has changed stays."""
         await self._wait_for_others()
         self.report = Report()
+        if self.storage is not None:
+            await store_originals(self.storage)
         starter = read_starter()
         self.report.unresolved = starter.unresolved
         with tqdm(total=_size(starter), disable=None if self.progress else True, unit=" entries", desc="Starter encyclopedia") as bar:
@@ -171,4 +177,4 @@ def _size(starter: Starter) -> int:
 
 def _services() -> dict[str, type[EntityService[Any, Any]]]:
     services = {service.model.__kind__: service for service in EntityService.__subclasses__()}
-    return {**services, "articles": StarterArticles}
+    return {**services, "articles": StarterArticles, "images": StarterImages}

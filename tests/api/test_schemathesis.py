@@ -20,6 +20,7 @@ from fastapi_application.core.actor import Role
 from tests.factories.registry import FACTORIES
 from tests.support.application import body
 from tests.support.http_server import http_server
+from tests.support.images import image_row
 from tests.support.operations import ENDING, document
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ async def entities(application: Application, tokens: dict[str, str]) -> None:
     async with application.client(tokens["editor"]) as editor:
 
         async def make(kind: str) -> dict[str, Any]:
+            if kind == "images":
+                return await image_row(application)
             created: dict[str, Any] = body(await editor.post(f"/api/v1/{kind}", json=FACTORIES[kind].minimal(next(numbers))), 201)
             return created
 

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from tests.conftest import Make
 
 ICAO = "icao-types"
+IMAGES = "images"
+"""Created by a file, not by a JSON body: they have tests of their own."""
 _HOME = encyclopedia.__name__
 
 
 def _services() -> dict[str, type[ReadService[Any]]]:
     """Every service of the encyclopedia, by its kind."""
     found: list[type[ReadService[Any]]] = [*ReadService.__subclasses__(), *EntityService.__subclasses__()]
-    return {service.model.__kind__: service for service in found if service.__module__.startswith(_HOME)}
+    services = {service.model.__kind__: service for service in found if service.__module__.startswith(_HOME)}
+    return {kind: service for kind, service in services.items() if kind != IMAGES}
 
 
 SERVICES = _services()

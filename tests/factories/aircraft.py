@@ -17,6 +17,7 @@ async def full(n: int, make: Make) -> dict[str, Any]:
     country, other = await make("countries"), await make("countries")
     designer, bureau = await make("designers"), await make("design-bureaus")
     maker, engine, older = await make("manufacturers"), await make("engines"), await make("aircraft")
+    image, other_image = await make("images"), await make("images")
     return {
         **minimal(n),
         "original_name": f"Самолёт {n}",
@@ -58,6 +59,7 @@ async def full(n: int, make: Make) -> dict[str, Any]:
         "manufacturers": [{"manufacturer": maker["slug"], "from": "1941", "to": "1945-05", "quantity": 15000}],
         "engines": [{"engine": engine["slug"], "count": 1}],
         "design_bureau": bureau["slug"],
+        "images": [{"image": image["slug"], "caption": "From the side."}, {"image": other_image["slug"], "caption": None}],
         "lineage": [{"aircraft": older["slug"], "type": "developed_from"}],
     }
 

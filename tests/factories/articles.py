@@ -16,6 +16,7 @@ async def full(n: int, make: Make) -> dict[str, Any]:
     """Return every writable field but the slug."""
     tag, aircraft, designer = await make("tags"), await make("aircraft"), await make("designers")
     bureau, maker, original = await make("design-bureaus"), await make("manufacturers"), await make("articles")
+    image, other_image = await make("images"), await make("images")
     return {
         **minimal(n),
         "language": "ru",
@@ -29,6 +30,7 @@ async def full(n: int, make: Make) -> dict[str, Any]:
         "designers": [designer["slug"]],
         "design_bureaus": [bureau["slug"]],
         "manufacturers": [maker["slug"]],
+        "images": [{"image": image["slug"], "caption": "From the side."}, {"image": other_image["slug"], "caption": None}],
         "translation_of": original["slug"],
         "sources": [{"title": "T", "author": None, "publisher": None, "year": None, "isbn": None, "url": None, "accessed": None}],
     }

@@ -12,6 +12,7 @@ import pytest
 from fastapi_application.crud.history.models import Revision
 from fastapi_application.crud.history.reading import HistoryReader
 from fastapi_application.encyclopedia.articles.models import Article
+from fastapi_application.encyclopedia.images.models import Image
 from fastapi_application.encyclopedia.tags.models import Tag
 from tests.history.steps import patch, step
 from tests.history.test_changes import last
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.conftest import Make
 
 ARTICLES = "/api/v1/articles"
+IMAGES = "/api/v1/images"
 READS = [operation for operation in operations() if operation.method == "GET"]
 OUTSIDE = ("/sitemap.xml", "/sitemaps/articles-1.xml", "/sitemaps/tags-1.xml", "/feeds/articles.atom", "/feeds/changes.atom")
 
@@ -40,6 +42,8 @@ class Secrets:
     shown: list[dict[str, Any]]
     """What is public and has to do with them."""
     tag: dict[str, Any]
+    image: dict[str, Any]
+    """A picture that only a draft shows."""
     since: int
     """The number of the last change before them."""
 
@@ -67,7 +71,9 @@ async def hide(
     published = await make("articles", **links)
     path = f"{ARTICLES}/{published['id']}"
     body(await step(administrator, path, "publish"))
-    draft = await make("articles", **text(marker, {**links, "tags": [tag["slug"]]}), translation_of=published["slug"])
+    image = await make("images", **dict.fromkeys(("name", "alt", "caption", "author"), marker))
+    drawn = {"tags": [tag["slug"]], "images": [{"image": image["slug"], "caption": marker}]}
+    draft = await make("articles", **text(marker, {**links, **drawn}), translation_of=published["slug"])
     in_review = await make("articles", **text(marker, links))
     body(await step(editor, f"{ARTICLES}/{in_review['id']}", "submit", comment=marker))
     archived = await make("articles", **text(marker, links))
@@ -80,14 +86,14 @@ async def hide(
     await patch(editor, path, {**text(marker, {}), "tags": [tag["slug"]], "slug": f"{marker}-slug"}, marker)
     body(await step(administrator, path, "reject", {"reason": marker}))
     await patch(editor, path, {"content": f"Again {marker}."}, marker)
-    return Secrets(marker, [draft, in_review, archived], [published, translation, aircraft, public_tag], tag, start)
+    return Secrets(marker, [draft, in_review, archived], [published, translation, aircraft, public_tag], tag, image, start)
 
 
 def queries(operation: Operation, secrets: Secrets) -> Iterator[dict[str, Any]]:
     """Ask in all the ways in which a curious reader would."""
     known = operation.query
     yield {}
-    hidden, ids = secrets.hidden[0], ",".join(item["id"] for item in [*secrets.hidden, *secrets.shown, secrets.tag])
+    hidden, ids = secrets.hidden[0], ",".join(item["id"] for item in [*secrets.hidden, *secrets.shown, secrets.tag, secrets.image])
     tries: dict[str, list[Any]] = {
         "since": [secrets.since],
         "as_of": secrets.moments,
@@ -96,6 +102,7 @@ def queries(operation: Operation, secrets: Secrets) -> Iterator[dict[str, Any]]:
         "cursor": [""],
         "q": [secrets.marker],
         "tag": [secrets.tag["id"]],
+        "image": [secrets.image["id"]],
         "title": [hidden["title"]],
         "translation_of": [hidden["id"]],
     }
@@ -106,7 +113,8 @@ def queries(operation: Operation, secrets: Secrets) -> Iterator[dict[str, Any]]:
 
 def paths(operation: Operation, secrets: Secrets) -> Iterator[str]:
     """Ask for everything, by id and by slug; for revisions by each number."""
-    refs = [item[key] for item in [*secrets.hidden, *secrets.shown] for key in ("id", "slug")] if operation.has_ref else [""]
+    known = [*secrets.hidden, *secrets.shown, *([secrets.image] if operation.template.startswith(IMAGES) else [])]
+    refs = [item[key] for item in known for key in ("id", "slug")] if operation.has_ref else [""]
     of_articles = operation.template.startswith(ARTICLES)
     numbers = range(1, 5) if "{number}" in operation.template or "{old}" in operation.template else [1]
     for ref, old, new in product(refs if of_articles else refs[-4:], numbers, numbers if "{new}" in operation.template else [1]):
@@ -178,6 +186,7 @@ MUTATIONS: dict[str, tuple[Any, str, Any]] = {
     "drafts": (Article, "is_public", _shows("draft")),
     "articles in review": (Article, "is_public", _shows("in_review")),
     "archived articles": (Article, "is_public", _shows("archived")),
+    "images of drafts": (Image, "is_public", classmethod(lambda _cls, image: image.licence.is_not(None))),
     "tags of drafts": (Tag, "is_public", classmethod(lambda _cls, _entity: None)),
     "changes that wait": (HistoryReader, "_visible", lambda _self, entity_id, _viewer: [Revision.entity_id == entity_id]),
 }

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 from fastapi_application.core.client import client_address
 from fastapi_application.core.config import AppSettings, ServerSettings, Settings
 from fastapi_application.core.errors import AppError
+from fastapi_application.core.limits import MAX_BODY_BYTES
 from fastapi_application.core.request_id import request_id_var
 from fastapi_application.middleware import wrap_in_edge
-from fastapi_application.middleware.admission import MAX_BODY_BYTES
 from tests.support.application import assert_problem
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from fastapi_application.core.actor import Role
+    from fastapi_application.core.config import Settings
 
 COMMENT = "A test makes this change."
 PASSWORD = "correct horse battery staple"
@@ -95,9 +96,9 @@ class Application:
 
 
 @asynccontextmanager
-async def running_application() -> AsyncIterator[Application]:
-    """Start the application on the current settings."""
-    settings = get_settings()
+async def running_application(settings: Settings | None = None) -> AsyncIterator[Application]:
+    """Start the application on these settings, or on the current ones."""
+    settings = settings or get_settings()
     app = create_fastapi_app(settings)
     async with LifespanManager(wrap_in_edge(app, settings)) as manager:
         # A bug must show as the answer that a client would get, not as an exception in the test.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Text, cast, select, union_all
 
+from fastapi_application.crud.fields import fields_of
 from fastapi_application.crud.models import model_of
 from fastapi_application.crud.references import Mention, look_up, mentions
 
@@ -53,7 +54,16 @@ async def for_the_public(session: AsyncSession, documents: list[Json], schema: t
             del mention.holder[mention.key]
         else:
             mention.holder[mention.key] = None
-    return results
+    return [_without_empty_items(result, schema) for result in results] if hidden else results
+
+
+def _without_empty_items(document: Json, schema: type[BaseModel]) -> Json:
+    """Drop the items of lists whose reference was taken away: what stands beside it is about that entity."""
+    for field in fields_of(schema):
+        if field.is_list and field.schema is not None and field.key in document:
+            keys = [nested.key for nested in fields_of(field.schema) if nested.kind is not None]
+            document[field.key] = [item for item in document[field.key] if all(item.get(key) is not None for key in keys)]
+    return document
 
 
 def _may_be_hidden(kind: str) -> bool:

@@ -14,6 +14,7 @@ from fastapi_application.encyclopedia.countries.models import Country
 from fastapi_application.encyclopedia.design_bureaus.models import DesignBureau
 from fastapi_application.encyclopedia.designers.models import Designer
 from fastapi_application.encyclopedia.engines.models import Engine
+from fastapi_application.encyclopedia.images.models import Image
 from fastapi_application.encyclopedia.manufacturers.models import Manufacturer
 
 
@@ -84,6 +85,9 @@ class Aircraft(EntityModel):
     engines: Mapped[list[AircraftEngine]] = relationship(
         back_populates="aircraft", cascade="all, delete-orphan", order_by="AircraftEngine.position", lazy="raise"
     )
+    images: Mapped[list[AircraftImage]] = relationship(
+        back_populates="aircraft", cascade="all, delete-orphan", order_by="AircraftImage.position", lazy="raise"
+    )
     lineage: Mapped[list[AircraftLineage]] = relationship(
         foreign_keys="AircraftLineage.descendant_id",
         back_populates="descendant",
@@ -148,6 +152,20 @@ class AircraftEngine(Link):
     count: Mapped[int | None] = mapped_column(Integer)
     aircraft: Mapped[Aircraft] = relationship(back_populates="engines", lazy="raise")
     engine: Mapped[Engine] = relationship(lazy="raise")
+
+
+class AircraftImage(Link):
+    """A picture of an aircraft."""
+
+    __tablename__ = "aircraft_image"
+    __owner__: ClassVar[str] = "aircraft"
+    __target__: ClassVar[str] = "image"
+
+    aircraft_id: Mapped[uuid.UUID] = owned_by("aircraft")
+    image_id: Mapped[uuid.UUID] = links_to("image")
+    caption: Mapped[str | None] = mapped_column(Text)
+    aircraft: Mapped[Aircraft] = relationship(back_populates="images", lazy="raise")
+    image: Mapped[Image] = relationship(lazy="raise")
 
 
 class AircraftLineage(Link):

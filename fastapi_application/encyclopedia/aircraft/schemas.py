@@ -33,6 +33,7 @@ from fastapi_application.crud.schemas import (
     unique,
 )
 from fastapi_application.encyclopedia.articles.models import ArticleAircraft
+from fastapi_application.encyclopedia.illustrations import Illustration, Illustrations
 from fastapi_application.encyclopedia.vocabulary import AircraftCategory, AircraftStatus, EngineType, LineageType, Purpose
 
 
@@ -175,6 +176,7 @@ class AircraftWrite(AircraftFields, WriteSchema):
     manufacturers: Annotated[list[AircraftManufacturerWrite], Field(max_length=100), unique("manufacturer")] = []
     engines: Annotated[list[AircraftEngineWrite], Field(max_length=100), unique("engine")] = []
     design_bureau: DesignBureauRef | None = None
+    images: Illustrations = []
     lineage: Annotated[list[LineageWrite], Field(max_length=100), AfterValidator(_distinct)] = []
     description: Markdown | None = None
     disputed: Disputed = {}
@@ -189,6 +191,7 @@ class AircraftItem(AircraftFields, EntityItem):
     manufacturers: list[AircraftManufacturerItem]
     engines: list[AircraftEngineItem]
     design_bureau: Reference | None
+    images: list[Illustration]
     lineage: list[LineageItem]
     disputed: dict[str, list[str]]
 

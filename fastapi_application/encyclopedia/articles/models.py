@@ -14,6 +14,7 @@ from fastapi_application.crud.models import EntityModel, Link, links_to, owned_b
 from fastapi_application.encyclopedia.aircraft.models import Aircraft
 from fastapi_application.encyclopedia.design_bureaus.models import DesignBureau
 from fastapi_application.encyclopedia.designers.models import Designer
+from fastapi_application.encyclopedia.images.models import Image
 from fastapi_application.encyclopedia.manufacturers.models import Manufacturer
 from fastapi_application.encyclopedia.tags.models import Tag
 
@@ -72,6 +73,9 @@ class Article(EntityModel):
     )
     manufacturers: Mapped[list[ArticleManufacturer]] = relationship(
         back_populates="article", cascade="all, delete-orphan", order_by="ArticleManufacturer.position", lazy="raise"
+    )
+    images: Mapped[list[ArticleImage]] = relationship(
+        back_populates="article", cascade="all, delete-orphan", order_by="ArticleImage.position", lazy="raise"
     )
 
     @property
@@ -149,3 +153,17 @@ class ArticleManufacturer(Link):
     manufacturer_id: Mapped[uuid.UUID] = links_to("manufacturer")
     article: Mapped[Article] = relationship(back_populates="manufacturers", lazy="raise")
     manufacturer: Mapped[Manufacturer] = relationship(lazy="raise")
+
+
+class ArticleImage(Link):
+    """A picture in an article."""
+
+    __tablename__ = "article_image"
+    __owner__: ClassVar[str] = "article"
+    __target__: ClassVar[str] = "image"
+
+    article_id: Mapped[uuid.UUID] = owned_by("article")
+    image_id: Mapped[uuid.UUID] = links_to("image")
+    caption: Mapped[str | None] = mapped_column(Text)
+    article: Mapped[Article] = relationship(back_populates="images", lazy="raise")
+    image: Mapped[Image] = relationship(lazy="raise")

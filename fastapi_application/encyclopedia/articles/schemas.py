@@ -33,6 +33,7 @@ from fastapi_application.crud.schemas import (
 )
 from fastapi_application.encyclopedia.articles.models import DRAFT, IN_REVIEW, Article
 from fastapi_application.encyclopedia.articles.workflow_schemas import Review
+from fastapi_application.encyclopedia.illustrations import Illustration, Illustrations
 from fastapi_application.encyclopedia.vocabulary import ArticleCategory, ArticleStatus
 
 
@@ -57,6 +58,7 @@ class ArticleWrite(ArticleFields, WriteSchema):
     designers: Annotated[list[DesignerRef], Field(max_length=200), unique()] = []
     design_bureaus: Annotated[list[DesignBureauRef], Field(max_length=200), unique()] = []
     manufacturers: Annotated[list[ManufacturerRef], Field(max_length=200), unique()] = []
+    images: Illustrations = []
     translation_of: Annotated[ArticleRef | None, Field(description="The article that this one translates")] = None
     sources: Sources = []
 
@@ -119,6 +121,7 @@ class ArticleItem(ArticleFields, EntityItem):
     designers: list[Reference]
     design_bureaus: list[Reference]
     manufacturers: list[Reference]
+    images: list[Illustration]
     translation_of: Annotated[TranslationReference | None, Computed(_original, kind="articles")]
 
 

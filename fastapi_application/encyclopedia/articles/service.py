@@ -14,12 +14,15 @@ from fastapi_application.crud.history.changes import PublicChange, announce
 from fastapi_application.crud.history.documents import Json, referring_by_todays_slugs
 from fastapi_application.crud.history.revisions import Edit
 from fastapi_application.crud.service import EntityService, Note, is_public
-from fastapi_application.encyclopedia.articles.models import DRAFT, IN_REVIEW, PUBLISHED, Article, ArticleTag
+from fastapi_application.encyclopedia.articles.models import DRAFT, IN_REVIEW, PUBLISHED, Article, ArticleImage, ArticleTag
 from fastapi_application.encyclopedia.articles.schemas import ArticleDetail, ArticleItem, ArticleWrite
+from fastapi_application.encyclopedia.images.models import Image
 from fastapi_application.encyclopedia.tags.models import Tag
 
 if TYPE_CHECKING:
     import uuid
+
+    from sqlalchemy import Select
 
     from fastapi_application.crud.history.models import Revision
     from fastapi_application.crud.list_query import ListParams
@@ -79,12 +82,17 @@ class ArticleService(EntityService[Article, ArticleWrite]):
             await super().store(entity, current, body, actor, note)
 
     async def record(self, entity: Article, action: str, actor: Actor, comment: str | None, *, was_public: bool) -> None:
-        """Keep a revision. What becomes public, or ceases to be, also changes what the tags show."""
+        """Keep a revision. What becomes public, or ceases to be, also changes what its tags and images show."""
         await super().record(entity, action, actor, comment, was_public=was_public)
         if was_public != is_public(entity):
             tags = select(Tag.id, Tag.slug, Tag.version).join(ArticleTag, ArticleTag.tag_id == Tag.id)
-            for identifier, slug, version in await self.session.execute(tags.where(ArticleTag.article_id == entity.id)):
-                announce(self.session, PublicChange(Tag.__kind__, identifier, slug, "update", version))
+            await self._announce(Tag.__kind__, tags.where(ArticleTag.article_id == entity.id))
+            images = select(Image.id, Image.slug, Image.version).join(ArticleImage, ArticleImage.image_id == Image.id)
+            await self._announce(Image.__kind__, images.where(ArticleImage.article_id == entity.id))
+
+    async def _announce(self, kind: str, rows: Select[tuple[uuid.UUID, str, int]]) -> None:
+        for identifier, slug, version in await self.session.execute(rows):
+            announce(self.session, PublicChange(kind, identifier, slug, "update", version))
 
     async def before_insert(self, entity: Article, actor: Actor) -> None:  # noqa: ARG002 - signature of the hook
         """Every article begins as a draft."""
