@@ -11,7 +11,9 @@ from fastapi_application.api.docs import TITLE, add_docs
 from fastapi_application.api.openapi import add_openapi
 from fastapi_application.api.outside.router import router as outside
 from fastapi_application.core.config import Settings, get_settings
+from fastapi_application.core.gate import Gate
 from fastapi_application.core.logging_config import configure_logging
+from fastapi_application.core.metrics import open_metrics
 from fastapi_application.core.version import VERSION
 from fastapi_application.error_handlers import add_error_handlers
 from fastapi_application.lifespan import lifespan
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     """Assemble routes, error handlers and documentation, without the edge around them."""
     app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.settings = settings or get_settings()
+    settings = app.state.settings = settings or get_settings()
+    app.state.gate = Gate.of(settings.server)
     add_error_handlers(app)
     # Inside Starlette's own last layer, which would answer in plain text and close the connection.
     app.add_middleware(LastResortMiddleware)
@@ -40,4 +43,5 @@ def create_asgi_app() -> ASGIApp:
     """Build what the server runs: logging, the application and its edge. Called once in each worker."""
     settings = get_settings()
     configure_logging(settings.log)
+    open_metrics()
     return wrap_in_edge(create_fastapi_app(settings), settings)

@@ -65,7 +65,7 @@ class LogSettings(BaseModel):
 
 
 class ServerSettings(BaseModel):
-    """`SERVER__*`: the HTTP edge."""
+    """`SERVER__*`: the HTTP edge. Concurrency and queue count requests in each process; times are seconds."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -73,6 +73,11 @@ class ServerSettings(BaseModel):
     trusted_proxies: NetworkList = []
     allowed_hosts: StringList = ["*"]
     cors_origins: StringList = []
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 24
+    queue: Annotated[int, Field(ge=2, le=100_000)] = 96
+    queue_wait_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 5
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 0.5
 
 
 class DatabaseSettings(BaseModel):
@@ -190,6 +195,27 @@ class AccessTokenSettings(BaseModel):
     verification_token_secret: SecretStr = SecretStr("")
 
 
+class MetricsSettings(BaseModel):
+    """`METRICS__*`: where Prometheus finds this process; nowhere without a port."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class TracingSettings(BaseModel):
+    """`TRACING__*`: where spans go (OTLP over HTTP); nowhere if not set."""
+
+    otlp_endpoint: str | None = None
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            message = "must begin with http:// or https://"
+            raise ValueError(message)
+        return value
+
+
 class Settings(BaseSettings):
     """All settings. Read once per process by `get_settings`."""
 
@@ -211,6 +237,8 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
 
     _made_up: list[str] = PrivateAttr(default_factory=list)
 

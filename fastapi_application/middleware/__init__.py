@@ -7,22 +7,28 @@ From the outside in:
 3. security headers: on errors too;
 4. last resort: an exception becomes a problem, the connection lives on;
 5. admission: hosts, sizes, forms of a request that nothing below must meet;
-6. HEAD: wherever there is a GET.
+6. HEAD: wherever there is a GET;
+7. gate: how many are at work, and for how long.
 
-CORS stands between 3 and 4: a browser must be able to read an error.
+CORS stands between 3 and 4: a browser must be able to read an error. Outside all of them stands what refuses reads in a storm,
+and where traces are on, their span.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from fastapi_application.core.gate import Gate
 from fastapi_application.middleware.access_log import AccessLogMiddleware
 from fastapi_application.middleware.admission import AdmissionMiddleware
 from fastapi_application.middleware.correlation_id import CorrelationIdMiddleware
 from fastapi_application.middleware.head import HeadMiddleware
 from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.middleware.overload import GateMiddleware, StormMiddleware
+from fastapi_application.middleware.route_names import RouteNames
 from fastapi_application.middleware.security_headers import SecurityHeadersMiddleware
 
 if TYPE_CHECKING:
@@ -46,6 +52,9 @@ ALLOWED_HEADERS = ("Authorization", "Content-Type", "If-Match", "If-None-Match",
 
 def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Put the layers around the application, in their order."""
+    gate = app.state.gate if isinstance(app, FastAPI) else Gate.of(settings.server)
+    names = RouteNames(app) if isinstance(app, FastAPI) else None
+    app = GateMiddleware(app, gate, settings.server.deadline_s)
     app = HeadMiddleware(app)
     app = AdmissionMiddleware(app, settings.server.allowed_hosts)
     app = LastResortMiddleware(app)
@@ -59,5 +68,7 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
             max_age=3600,
         )
     app = SecurityHeadersMiddleware(app, settings)
-    app = AccessLogMiddleware(app, settings.server.trusted_proxies)
-    return CorrelationIdMiddleware(app)
+    headers = app.headers
+    app = AccessLogMiddleware(app, settings.server.trusted_proxies, names)
+    app = CorrelationIdMiddleware(app)
+    return StormMiddleware(app, gate, headers)

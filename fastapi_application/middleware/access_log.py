@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from fastapi_application.core.config import Network
+    from fastapi_application.middleware.route_names import RouteNames
 
 _logger = structlog.get_logger("fastapi_application.access")
 CLIENT_CLOSED = 499
@@ -23,9 +25,10 @@ CLIENT_CLOSED = 499
 class AccessLogMiddleware:
     """Logs method, path, status, duration and size; never query strings, headers or bodies."""
 
-    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network]) -> None:
-        """Wrap the application."""
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network], names: RouteNames | None = None) -> None:
+        """Wrap the application. With the names of its routes, requests are measured too."""
         self.app = app
+        self.names = names
         self.trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,4 +53,7 @@ class AccessLogMiddleware:
         try:
             await self.app(scope, receive, send_and_note)
         finally:
-            line.info("response", **answer, duration_ms=round((time.perf_counter() - started) * 1000, 2))
+            seconds = time.perf_counter() - started
+            line.info("response", **answer, duration_ms=round(seconds * 1000, 2))
+            if self.names is not None and metrics.instruments() is not None:
+                metrics.request(scope["method"], self.names.of(scope["path"]), answer["status"], seconds)
