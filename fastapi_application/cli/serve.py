@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from fastapi_application.cli.companion import companion
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
+from fastapi_application.cli.exporter import exporter
+from fastapi_application.cli.supervisor import DrainingServer, Supervisor
 from fastapi_application.core.config import get_settings
+from fastapi_application.middleware.http_protocol import BoundedHttpToolsProtocol
 
 if TYPE_CHECKING:
     import argparse
@@ -71,12 +74,16 @@ def _cannot_listen(address: tuple[Any, ...], error: OSError) -> str:
 
 
 def _serve(listener: socket.socket, arguments: argparse.Namespace) -> None:
+    workers = arguments.workers or get_settings().server.workers
+    os.environ["SERVER__WORKERS"] = str(workers)  # each process knows its share of the limits while Redis is away
+    get_settings.cache_clear()
     config = uvicorn.Config(
         APPLICATION,
         factory=True,
-        workers=arguments.workers or get_settings().server.workers,
-        # h11 bounds the size of a header section; httptools takes any.
-        http="h11",
+        workers=workers,
+        http=BoundedHttpToolsProtocol,
+        loop="uvloop" if sys.platform != "win32" else "auto",
+        ws="none",
         # Forwarded headers are read by `core.client`, from configured proxies only; uvicorn trusts loopback.
         proxy_headers=False,
         server_header=False,
@@ -87,7 +94,7 @@ def _serve(listener: socket.socket, arguments: argparse.Namespace) -> None:
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )
     _open(listener)
-    with _signals_are_the_normal_end():
+    with exporter(get_settings()), _signals_are_the_normal_end():
         started = _run_workers(config, listener) if config.workers > 1 else _run_here(config, listener)
         if not started:
             message = "The application did not start; the log says why."
@@ -104,7 +111,7 @@ def _open(listener: socket.socket) -> None:
 
 
 def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
     try:
         server.run(sockets=[listener])
     except SystemExit as end:
@@ -113,9 +120,7 @@ def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> bool:
-    supervisor = Multiprocess(config, sockets=[listener])
-    supervisor.run()
-    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+    return Supervisor(config, [listener]).run()
 
 
 @contextmanager

@@ -38,7 +38,9 @@ class Instruments:
             return Histogram(f"frankenjet_{name}", text, labels, registry=registry, buckets=buckets)
 
         self.requests = counter("http_requests", "Requests answered", "method", "route", "status")
-        self.request_seconds = histogram("http_request_duration_seconds", "From the request to its last byte", REQUEST_BUCKETS_S, "method", "route")
+        self.request_seconds = histogram(
+            "http_request_duration_seconds", "From the request to its last byte", REQUEST_BUCKETS_S, "method", "route"
+        )
         self.in_flight = gauge("http_requests_in_flight", "Requests at work, besides those answered from the read cache")
         self.queued = gauge("http_requests_queued", "Requests that wait for their turn")
         self.shed = counter("http_requests_shed", "Requests answered 503 for want of time or places", "reason", "kind")
