@@ -6,10 +6,11 @@ A stop makes readiness fail first, serves on for a moment, and tells clients to 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from uvicorn import Server
@@ -30,7 +31,6 @@ _HANG_S = 10.0
 _START_S = 30.0
 _STOP_S = 28.0
 """Longer than a process drains, finishes and closes."""
-_PARENT_LOOK_S = 1.0
 _DRAIN_STEP_S = 0.05
 _logger = structlog.get_logger(__name__)
 
@@ -50,12 +50,22 @@ class DrainingServer(Server):
         await super().shutdown(sockets)
 
 
+def _context(*, anew: bool) -> Any:
+    """Return how processes are made: forked from one that has imported everything, or `anew` from the files of today."""
+    if anew or "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fastapi_application.create_fastapi_app"])
+    return context
+
+
 class _Worker(Process):
     """A process that serves."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket], *, anew: bool) -> None:
         """Start nothing yet."""
         super().__init__(config, sockets)
+        self.process = _context(anew=anew).Process(target=self.target, args=(sockets,))
         self.has_started = False
         self._asked_at: float | None = None
 
@@ -84,12 +94,12 @@ class _Worker(Process):
 
     def always_pong(self) -> None:
         """Answer the supervisor, and end with it: nobody would start this process again, or stop it."""
-        supervisor = os.getppid()
-        while os.getppid() == supervisor:
-            if self.child_conn.poll(_PARENT_LOOK_S):
-                self.pong()
-        _logger.error("supervisor_gone")
-        os.kill(os.getpid(), signal.SIGTERM)
+        self.parent_conn.close()  # only the supervisor holds it now: when it ends, so does what comes from there
+        try:
+            super().always_pong()
+        except (EOFError, OSError):
+            _logger.warning("supervisor_gone")
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Supervisor:
@@ -103,6 +113,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._is_stopping = False
         self._has_served = False
+        self._anew = False
 
     def run(self) -> bool:
         """Serve until a signal comes; false when no process could start."""
@@ -118,7 +129,7 @@ class Supervisor:
         return self._is_stopping or self._has_served
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._config, self._sockets)
+        worker = _Worker(self._config, self._sockets, anew=self._anew)
         worker.start()
         return worker
 
@@ -145,7 +156,8 @@ class Supervisor:
         return True
 
     def _replace_all(self) -> None:
-        """Let each new process serve before an old one leaves."""
+        """Let each new process serve before an old one leaves. They read the code anew: it may be another version."""
+        self._anew = True
         for index, old in enumerate(self._workers):
             new = self._start()
             if not self._becomes_ready(new):
