@@ -14,6 +14,7 @@ from fastapi_application.core.config import Settings, get_settings
 from fastapi_application.core.gate import Gate
 from fastapi_application.core.logging_config import configure_logging
 from fastapi_application.core.metrics import open_metrics
+from fastapi_application.core.tracing import open_tracing
 from fastapi_application.core.version import VERSION
 from fastapi_application.error_handlers import add_error_handlers
 from fastapi_application.lifespan import lifespan
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
 
 def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     """Assemble routes, error handlers and documentation, without the edge around them."""
-    app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Measured and traced at the edge, where the answers of the read cache are too.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     settings = app.state.settings = settings or get_settings()
     app.state.gate = Gate.of(settings.server)
     add_error_handlers(app)
@@ -44,4 +54,5 @@ def create_asgi_app() -> ASGIApp:
     settings = get_settings()
     configure_logging(settings.log)
     open_metrics()
+    open_tracing(settings.tracing)
     return wrap_in_edge(create_fastapi_app(settings), settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import create_engine, create_session_factory
 from fastapi_application.core.sampler import sampling
 from fastapi_application.core.schema_version import SchemaVersions
+from fastapi_application.core.tracing import close_tracing, trace_engine
 from fastapi_application.core.version import VERSION
 from fastapi_application.jobs.outbox import WAKE_UP
 from fastapi_application.jobs.wake_up import wake_ups
@@ -32,6 +34,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     engine = create_engine(settings.db)
     redis = create_redis(settings.redis)
+    trace_engine(engine)
     app.state.engine = engine
     app.state.session_factory = create_session_factory(engine)
     app.state.redis = redis
@@ -44,4 +47,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await redis.aclose()
         await engine.dispose()
+        await asyncio.to_thread(close_tracing)
         await _logger.ainfo("stopped")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import tempfile
 import time
@@ -41,11 +40,11 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=sorted(SCENARIOS), help="this scenario; may be repeated")
     parser.add_argument("--workers", type=int, default=2, help="processes that serve (default: 2)")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="frankenjet-faults-", ignore_cleanup_errors=True) as directory:
-        with System(Path(directory) / "system", workers=arguments.workers) as system:
-            findings = [
-                uvloop.run(_run(system, name, full=arguments.full)) for name in (arguments.only or SCENARIOS)
-            ]
+    with (
+        tempfile.TemporaryDirectory(prefix="frankenjet-faults-", ignore_cleanup_errors=True) as directory,
+        System(Path(directory) / "system", workers=arguments.workers) as system,
+    ):
+        findings = [uvloop.run(_run(system, name, full=arguments.full)) for name in (arguments.only or SCENARIOS)]
     print(f"\n{table(findings)}")
     return 0 if all(finding.is_good for finding in findings) else 1
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from faults.client import Answer
     from faults.system import System
 
-UNCACHED = "/api/v1/aircraft?country=SU,FR&first_flight=1935/1969&sort=-max_speed_kmh&size=100"
+UNCACHED = "/api/v1/aircraft?country=SU,FR&first_flight=1935/1969&sort=-max_speed_kmh&size=20"
 TIMES = 10
 CLIENTS = 32
 MEMORY_GROWTH = 1.25
 
 
 @scenario
-async def overload(system: System, full: bool) -> Finding:  # noqa: FBT001
+async def overload(system: System, full: bool) -> Finding:
     """An open loop at ten times the capacity of a route that no cache answers."""
     finding = Finding("10 × overload, open loop")
     client = Client(system.port, system.token)
@@ -51,7 +51,7 @@ async def overload(system: System, full: bool) -> Finding:  # noqa: FBT001
     finding.at_most("live, during it", live_s, 2, " s")
     finding.at_most("memory, of what it was", system.resident_bytes() / max(memory, 1), MEMORY_GROWTH)
     await asyncio.sleep(1)
-    finding.recovery_s = 1 + await sleep_until(lambda: system.is_ready(), seconds=10)
+    finding.recovery_s = 1 + await sleep_until(system.is_ready, seconds=10)
     after = await closed_loop(ask, clients=1, seconds=2)
     finding.at_most("median latency after it, of what it was", percentile(after.answers, 50) / max(percentile(calm.answers, 50), 1e-6), 2)
     client.close()

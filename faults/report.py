@@ -67,8 +67,7 @@ class Finding:
 def table(findings: list[Finding]) -> str:
     """Lay the findings out."""
     lines = [f"{'fault':34} {'result':7} {'errors':>7} {'lost':>5} {'p99 of good':>12} {'recovery':>9}"]
-    lines += [
-        f"{item.name:34} {'ok' if item.is_good else 'BROKEN':7} {item.errors:7} {item.lost:5} {item.p99_s * 1000:9.0f} ms {item.recovery_s:7.1f} s"
-        for item in findings
-    ]
+    for item in findings:
+        result = "ok" if item.is_good else "BROKEN"
+        lines.append(f"{item.name:34} {result:7} {item.errors:7} {item.lost:5} {item.p99_s * 1000:9.0f} ms {item.recovery_s:7.1f} s")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAIN = (sys.executable, str(PROJECT_ROOT / "main.py"))
-EMAIL, PASSWORD = "faults@example.org", "a long password for faults"  # noqa: S105 - of a system that is thrown away
+EMAIL, PASSWORD = "faults@example.org", "a long password for faults"
 START_S = 120
 STOP_S = 60
 _UNIX_URL = re.compile(r"unix://:(?P<password>[^@]*)@(?P<path>[^?]+)")
@@ -114,7 +114,11 @@ class System:
         """Look at the database past the network of the service."""
         names = self._variables
         return await asyncpg.connect(
-            host=names["DB__HOST"], port=int(names["DB__PORT"]), user=names["DB__USER"], password=names["DB__PASSWORD"], database=names["DB__NAME"]
+            host=names["DB__HOST"],
+            port=int(names["DB__PORT"]),
+            user=names["DB__USER"],
+            password=names["DB__PASSWORD"],
+            database=names["DB__NAME"],
         )
 
     async def query(self, statement: str, *values: Any) -> list[asyncpg.Record]:
@@ -137,7 +141,9 @@ class System:
             connection.settimeout(10)
             connection.connect(unquote(url["path"]))
             for command in (("AUTH", unquote(url["password"])), words):
-                connection.sendall(f"*{len(command)}\r\n".encode() + b"".join(b"$%d\r\n%b\r\n" % (len(w.encode()), w.encode()) for w in command))
+                connection.sendall(
+                    f"*{len(command)}\r\n".encode() + b"".join(b"$%d\r\n%b\r\n" % (len(w.encode()), w.encode()) for w in command)
+                )
                 answer = connection.recv(65536).decode(errors="replace")
         return answer
 
@@ -196,7 +202,8 @@ class System:
     async def _sign_in(self) -> None:
         client = Client(self.port)
         body = f"username={EMAIL.replace('@', '%40')}&password={PASSWORD.replace(' ', '+')}".encode()
-        head = f"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+        form = "application/x-www-form-urlencoded"
+        head = f"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: {form}\r\nContent-Length: {len(body)}\r\n\r\n"
         answer = await client.send(head.encode() + body)
         if answer.status != 200:  # noqa: PLR2004 - HTTP
             raise FaultsError(f"cannot sign in: {answer.status} {answer.body!r}")
@@ -265,7 +272,7 @@ class System:
 async def sleep_until(condition: Any, *, seconds: float, step_s: float = 0.05) -> float:
     """Wait for a condition without stopping the load; return the seconds that it took, or `seconds`."""
     began = time.monotonic()
-    while not await asyncio.to_thread(condition) and time.monotonic() - began < seconds:
+    while not await asyncio.to_thread(condition) and time.monotonic() - began < seconds:  # noqa: ASYNC110 - of another process
         await asyncio.sleep(step_s)
     return time.monotonic() - began
 

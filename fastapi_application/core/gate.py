@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastapi_application.core.config import ServerSettings
 
 STORM_WINDOW_S = 0.1
-STORM_REFUSALS = 10
+STORM_REFUSALS = 3
 """Refusals within one window from which on it pays to refuse reads before anything else is done for them."""
 
 

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from fastapi_application.core.gate import Gate
+from fastapi_application.core.tracing import provider
 from fastapi_application.middleware.access_log import AccessLogMiddleware
 from fastapi_application.middleware.admission import AdmissionMiddleware
 from fastapi_application.middleware.correlation_id import CorrelationIdMiddleware
@@ -71,4 +72,8 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
     headers = app.headers
     app = AccessLogMiddleware(app, settings.server.trusted_proxies, names)
     app = CorrelationIdMiddleware(app)
+    if names is not None and (spans := provider()) is not None:
+        from fastapi_application.middleware.tracing import TracingMiddleware  # noqa: PLC0415 - OpenTelemetry costs time to import
+
+        app = TracingMiddleware(app, spans, names)
     return StormMiddleware(app, gate, headers)
