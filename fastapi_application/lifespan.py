@@ -10,6 +10,7 @@ import structlog
 
 from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import create_engine, create_session_factory
+from fastapi_application.core.gate import adapting
 from fastapi_application.core.sampler import sampling
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.tracing import close_tracing, trace_engine
@@ -41,7 +42,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.health = HealthService(engine, redis, SchemaVersions.load())
     await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
     try:
-        async with sampling(engine, app.state.gate, app.state.health.answering), wake_ups(settings) as alarm:
+        async with (
+            adapting(app.state.gate),
+            sampling(engine, app.state.gate, app.state.health.answering),
+            wake_ups(settings) as alarm,
+        ):
             app.state.session_factory.configure(info={WAKE_UP: alarm.ask})
             yield
     finally:

@@ -32,11 +32,50 @@ _START_S = 30.0
 _STOP_S = 28.0
 """Longer than a process drains, finishes and closes."""
 _DRAIN_STEP_S = 0.05
+_ACCEPTED_AT_ONCE = 32
 _logger = structlog.get_logger(__name__)
 
 
 class DrainingServer(Server):
-    """A server that says that it will stop before it does."""
+    """A server that takes new connections quickly when it is busy, and says that it will stop before it does.
+
+    libuv accepts one connection in each turn of the loop. While a turn takes long, new clients would wait for seconds before
+    anybody could even refuse them; so a second reader of the same port takes some more.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self._more: list[socket.socket] = []
+        self._accepting: set[asyncio.Task[Any]] = set()
+        for listener in sockets or []:
+            more = listener.dup()
+            more.setblocking(False)
+            self._more.append(more)
+            asyncio.get_running_loop().add_reader(more, self._accept_some, more)
+
+    def _accept_some(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # taken by others, or gone
+                return
+            connection.setblocking(False)
+            task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepted)
+
+    def _accepted(self, task: asyncio.Task[Any]) -> None:
+        self._accepting.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that has gone at once
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then finish what is in flight and close."""
@@ -47,6 +86,9 @@ class DrainingServer(Server):
         ends = asyncio.get_running_loop().time() + get_settings().server.drain_s
         while asyncio.get_running_loop().time() < ends and not self.force_exit:  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(_DRAIN_STEP_S)
+        for more in self._more:
+            asyncio.get_running_loop().remove_reader(more)
+            more.close()
         await super().shutdown(sockets)
 
 
