@@ -1,8 +1,9 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test audit sbom secrets-history pin-images check check-texts bench bench-accounts bench-search format lint-migrations clean distclean install install-dev
+.PHONY: help run env test audit sbom secrets-history pin-images check check-texts bench bench-accounts bench-search faults format lint-migrations clean distclean install install-dev
 
 PYTEST_ARGS ?=
+FAULTS_ARGS ?=
 JOBS ?= 2
 BENCH_ARGS ?=
 python := .venv/bin/python
@@ -62,6 +63,9 @@ bench-accounts: install-dev ## Measure what logins cost, and what their time giv
 
 bench-search: install-dev ## Measure search and suggest on 100 000 entries
 	@exec $(python) -m benchmarks.search
+
+faults: install-dev ## Make faults on real servers and check what the service promises (FAULTS_ARGS="--full")
+	@exec $(python) -m faults $(FAULTS_ARGS)
 
 clean: ## Remove caches and reports
 	@find . -path ./.venv -prune -o -path ./.venv-poetry -prune -o -path ./.local -prune -o \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,12 @@ from fastapi_cache import FastAPICache
 
 from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import AUTOCOMMIT_READS, create_engine, create_session_factory
+from fastapi_application.core.gate import adapting
 from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.core.sampler import sampling
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.storage import open_storage
+from fastapi_application.core.tracing import close_tracing, trace_engine
 from fastapi_application.core.version import VERSION
 from fastapi_application.crud.cache_outbox import PUBLISHER, CachePublisher
 from fastapi_application.encyclopedia.images.decoding import Decoder
@@ -51,6 +55,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     service_engine = create_engine(settings.db, pool_size=SERVICE_CONNECTIONS, isolation_level="AUTOCOMMIT", durable=False)
     publisher = CachePublisher(service_engine, read_path.generations)
     redis = create_redis(settings.redis)
+    trace_engine(engine)
     app.state.engine = engine
     app.state.session_factory = create_session_factory(engine)
     app.state.redis = redis
@@ -63,7 +68,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     _freeze_heap()
     await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
     try:
-        async with wake_ups(settings) as alarm, open_storage(settings) as storage:
+        async with (
+            adapting(app.state.gate),
+            sampling(engine, app.state.gate, app.state.health.answering),
+            wake_ups(settings) as alarm,
+            open_storage(settings) as storage,
+        ):
             app.state.image_files = ImageFiles(storage, Decoder())
             app.state.upload_places = UploadPlaces()
             app.state.session_factory.configure(info={**_session_info(settings, publisher), WAKE_UP: alarm.ask})
@@ -76,6 +86,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await redis.aclose()
         await service_engine.dispose()
         await engine.dispose()
+        await asyncio.to_thread(close_tracing)
         await _logger.ainfo("stopped")
         if (lines := access_lines()) is not None:
             lines.flush()

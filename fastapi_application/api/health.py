@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastapi_application.core.db import DATABASE_ERRORS
 from fastapi_application.core.errors import RETRY_AFTER_S
+from fastapi_application.core.lifecycle import is_draining
 from fastapi_application.core.problems import problem_responses
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.version import VERSION
@@ -104,6 +105,10 @@ class HealthService:
             for name, result in zip(names, results, strict=True)
         }
 
+    async def answering(self) -> dict[str, bool]:
+        """Ask which dependencies answer, for the metrics."""
+        return {name: result["status"] == PASS for name, result in (await self.check("database", "redis")).items()}
+
     async def _check_database(self) -> dict[str, Any]:
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
@@ -176,7 +181,9 @@ async def live() -> Response:
 
 @router.get("/ready", operation_id="health_ready", summary="Whether to send traffic here", responses=_responses("Send it."))
 async def ready(service: HealthDep) -> Response:
-    """Database and schema must be there; without Redis the service only is slower."""
+    """Database and schema must be there; without Redis the service only is slower. A process that is told to stop says no."""
+    if is_draining():
+        return _answer({"process": {"status": FAIL, "code": "shutting_down"}})
     return _answer(await service.check("database", "schema", "redis"), optional=("redis",))
 
 

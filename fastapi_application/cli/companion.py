@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from fastapi_application.core.config import PROJECT_ROOT
+from fastapi_application.core.config import PROJECT_ROOT, get_settings
+from fastapi_application.core.metrics import DIRECTORY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,5 +71,15 @@ class _Keeper:
             if self._is_ending.is_set():
                 return None
             # Its standard input is a pipe that nobody writes to: it closes when this process is gone, even by SIGKILL.
-            self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
+            )
             return self._process
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, with a port of its own for metrics."""
+    port = get_settings().metrics.port
+    return {name: value for name, value in os.environ.items() if name != DIRECTORY_VARIABLE} | (
+        {} if port is None else {"METRICS__PORT": str(port + 1)}
+    )

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from fastapi_application.cli.companion import companion
 from fastapi_application.cli.environment import environment, set_variables
 from fastapi_application.cli.errors import CommandError
+from fastapi_application.cli.exporter import exporter
+from fastapi_application.cli.supervisor import DrainingServer, Supervisor
 from fastapi_application.core.config import get_settings
 from fastapi_application.middleware.http_protocol import BoundedHttpToolsProtocol
 
@@ -96,7 +96,7 @@ def _serve(listener: socket.socket, arguments: argparse.Namespace) -> None:
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )
     _open(listener)
-    with _signals_are_the_normal_end():
+    with exporter(get_settings()), _signals_are_the_normal_end():
         started = _run_workers(config, listener) if config.workers > 1 else _run_here(config, listener)
         if not started:
             message = "The application did not start; the log says why."
@@ -113,7 +113,7 @@ def _open(listener: socket.socket) -> None:
 
 
 def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
     try:
         server.run(sockets=[listener])
     except SystemExit as end:
@@ -122,9 +122,7 @@ def _run_here(config: uvicorn.Config, listener: socket.socket) -> bool:
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> bool:
-    supervisor = Multiprocess(config, sockets=[listener])
-    supervisor.run()
-    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+    return Supervisor(config, [listener]).run()
 
 
 @contextmanager

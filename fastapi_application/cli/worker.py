@@ -13,6 +13,8 @@ import fastapi_application.api.api_v1
 import fastapi_application.jobs.housekeeping
 import fastapi_application.mail.service  # noqa: F401 - these three register every job
 from fastapi_application.cli.environment import environment
+from fastapi_application.cli.exporter import exporter
+from fastapi_application.core.metrics import open_metrics
 from fastapi_application.jobs.worker import Worker
 from fastapi_application.mail.senders import can_send
 
@@ -30,7 +32,9 @@ def worker(arguments: argparse.Namespace) -> int:
     with environment() as settings:
         if not can_send(settings):
             _logger.warning("mails_wait", reason="MAIL__HOST is not set: mails stay in the database until it is")
-        asyncio.run(_run(settings, arguments))
+        with exporter(settings):
+            open_metrics()
+            asyncio.run(_run(settings, arguments))
     return 0
 
 

@@ -76,7 +76,7 @@ class LogSettings(BaseModel):
 
 
 class ServerSettings(BaseModel):
-    """`SERVER__*`: the HTTP edge."""
+    """`SERVER__*`: the HTTP edge. Concurrency and queue count requests in each process; times are seconds."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -84,6 +84,11 @@ class ServerSettings(BaseModel):
     trusted_proxies: NetworkList = []
     allowed_hosts: StringList = ["*"]
     cors_origins: StringList = []
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 24
+    queue: Annotated[int, Field(ge=2, le=100_000)] = 96
+    queue_wait_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 5
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 0.5
 
 
 class DatabaseSettings(BaseModel):
@@ -276,6 +281,27 @@ class AccessTokenSettings(BaseModel):
     verification_token_secret: SecretStr = SecretStr("")
 
 
+class MetricsSettings(BaseModel):
+    """`METRICS__*`: where Prometheus finds this process; nowhere without a port."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class TracingSettings(BaseModel):
+    """`TRACING__*`: where spans go (OTLP over HTTP); nowhere if not set."""
+
+    otlp_endpoint: str | None = None
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            message = "must begin with http:// or https://"
+            raise ValueError(message)
+        return value
+
+
 class Settings(BaseSettings):
     """All settings. Read once per process by `get_settings`."""
 
@@ -300,6 +326,8 @@ class Settings(BaseSettings):
     rate_limit: RateLimitSettings = RateLimitSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
 
     _made_up: list[str] = PrivateAttr(default_factory=list)
 

@@ -166,6 +166,18 @@ class MethodNotAllowedError(AppError):
     default_detail = "This address does not support the method."
 
 
+class RequestTimeoutError(AppError):
+    """The client sends its request too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    default_detail = "The request came too slowly."
+
+    def __init__(self) -> None:
+        """The rest of the body is not waited for, so the connection cannot be used again."""
+        super().__init__(headers={"Connection": "close"})
+
+
 class SlugTakenError(AppError):
     """An explicit slug belongs, or belonged, to another entity of the kind."""
 

@@ -12,6 +12,7 @@ import structlog
 
 from fastapi_application.core.line_buffer import use_line_buffer
 from fastapi_application.core.request_id import request_id_var
+from fastapi_application.core.tracing import trace_ids
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -99,4 +100,5 @@ def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     request_id = request_id_var.get()
     if request_id:
         event.setdefault("request_id", request_id)
+    event.update(trace_ids())
     return event

@@ -23,6 +23,7 @@ _DESCRIPTIONS = {
     403: "`forbidden`, `email_not_verified` or `registration_closed`.",
     404: "`not_found`: no such entry; `route_not_found`: nothing at this address.",
     405: "`method_not_allowed`: see `Allow`.",
+    408: "`request_timeout`: the body came too slowly.",
     409: "`slug_taken`, `duplicate`, `in_use` (with `references`), `cycle` (with `path`) or `state_conflict`.",
     412: "`precondition_failed`: the entry has changed; `current_etag` is its version now, `changed_fields` what changed since.",
     413: "`body_too_large`.",
@@ -67,7 +68,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         status: {"description": _DESCRIPTIONS[status], "content": {PROBLEM_MEDIA_TYPE: schema}}
-        for status in sorted({*statuses, 413, 414, 429, 431, 500})
+        for status in sorted({*statuses, 408, 413, 414, 429, 431, 500, 503})
     }
 
 

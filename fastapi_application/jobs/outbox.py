@@ -141,6 +141,19 @@ class Outbox:
         if rows:
             await self.session.execute(insert(OutboxJob).values(rows).on_conflict_do_nothing())
 
+    async def backlog(self, overdue_s: float) -> tuple[int, int]:
+        """Count the jobs that have been due for so many seconds, and those that nobody tries any more."""
+        late = _is_open & (OutboxJob.run_at < _now - func.make_interval(0, 0, 0, 0, 0, 0, overdue_s))
+        row = (
+            await self.session.execute(
+                select(
+                    select(func.count()).select_from(OutboxJob).where(late).scalar_subquery(),
+                    select(func.count()).select_from(OutboxJob).where(OutboxJob.given_up_at.is_not(None)).scalar_subquery(),
+                )
+            )
+        ).one()
+        return row[0], row[1]
+
     async def forget_finished(self, days: int) -> None:
         """Delete the jobs that were done more than so many days ago."""
         await self.session.execute(delete(OutboxJob).where(OutboxJob.done_at < _now - func.make_interval(0, 0, 0, days)))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from fastapi_application.core import metrics
 from fastapi_application.core.db import DATABASE_ERRORS, create_engine, create_session_factory
 from fastapi_application.core.errors import AppError
 from fastapi_application.core.request_id import request_id_var
+from fastapi_application.core.sampler import watch_statements
+from fastapi_application.core.version import VERSION
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.jobs.outbox import MAX_ATTEMPTS, WAKE_UP, ClaimedJob, Outbox
 from fastapi_application.jobs.registry import JOBS, JobContext, JobError, PermanentJobError
@@ -21,13 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
     from fastapi_application.core.config import Settings
     from fastapi_application.jobs.registry import RegisteredJob
 
 SWEEP_S = 3.0
 """How long a job whose wake-up was lost waits at most, in a worker that has a place for it."""
+BACKLOG_S = 15.0
+OVERDUE_S = 300.0
 STOP_S = 20.0
 """How long the jobs in hand may go on after a stop; then they are cut off, and tried again later."""
 _CLEAN_UP_S = 3.0
@@ -63,6 +69,7 @@ class Worker:
         self._is_stopping = False
         self._is_armed = False
         self._has_database = True
+        self._measured_at = float("-inf")
 
     def stop(self) -> None:
         """Claim no more; `run` returns when the jobs in hand are finished or have been cut off."""
@@ -75,6 +82,7 @@ class Worker:
         try:
             async with listening(self._settings, self._wake), wake_ups(self._settings) as alarm:
                 self._sessions.configure(info={WAKE_UP: alarm.ask})
+                _start_measuring(self._engine)
                 await self._work()
         finally:
             await self._engine.dispose()
@@ -132,7 +140,18 @@ class Worker:
         await outbox.allow_seconds(_SERVER_TIMEOUT_S)
         if not self._is_armed:
             await outbox.arm(job for job in self._jobs.values() if job.every_s is not None)
-        return await outbox.claim(self._jobs.keys())
+        claimed = await outbox.claim(self._jobs.keys())
+        await self._measure_backlog(outbox)
+        return claimed
+
+    async def _measure_backlog(self, outbox: Outbox) -> None:
+        """Note now and then what is left undone."""
+        to = metrics.instruments()
+        if to is not None and time.monotonic() > self._measured_at + BACKLOG_S:
+            self._measured_at = time.monotonic()
+            overdue, given_up = await outbox.backlog(OVERDUE_S)
+            to.jobs_overdue.set(overdue)
+            to.jobs_given_up.set(given_up)
 
     def _beat(self) -> None:
         if self._heartbeat is not None:
@@ -142,15 +161,20 @@ class Worker:
         """Run a job once, and keep what became of it."""
         request_id_var.set(claimed.request_id or "")
         job = self._jobs[claimed.name]
+        started = time.monotonic()
+        outcome = "failed"
         with structlog.contextvars.bound_contextvars(job=claimed.name, job_id=str(claimed.id), attempt=claimed.attempt):
             try:
                 await self._run(job, claimed)
+                outcome = "done"
             except TimeoutError:
-                await self._keep_failure(job, claimed, JobError(f"cut off after {job.timeout_s:g} s"))
+                outcome = await self._keep_failure(job, claimed, JobError(f"cut off after {job.timeout_s:g} s"))
             except JobError as error:
-                await self._keep_failure(job, claimed, error)
+                outcome = await self._keep_failure(job, claimed, error)
             except Exception as error:  # noqa: BLE001 - of the database, most likely; the worker goes on
-                await self._keep_failure(job, claimed, _as_job_error(error))
+                outcome = await self._keep_failure(job, claimed, _as_job_error(error))
+            finally:
+                metrics.job_ended(claimed.name, outcome, time.monotonic() - started)
 
     async def _run(self, job: RegisteredJob, claimed: ClaimedJob) -> None:
         if claimed.attempt > MAX_ATTEMPTS and job.every_s is None:
@@ -178,7 +202,8 @@ class Worker:
             await outbox.rearm(claimed.id, job.every_s)
         return True
 
-    async def _keep_failure(self, job: RegisteredJob, claimed: ClaimedJob, error: JobError) -> None:
+    async def _keep_failure(self, job: RegisteredJob, claimed: ClaimedJob, error: JobError) -> str:
+        """Keep why an attempt failed, and say how it ended: failed or given_up."""
         is_final = job.every_s is None and (isinstance(error, PermanentJobError) or claimed.attempt >= MAX_ATTEMPTS)
         if is_final:
             _logger.error("job_given_up", error=str(error), exc_info=error.__cause__)
@@ -189,6 +214,7 @@ class Worker:
                 await run_crud_action(session, self._write_failure, session, job, claimed, str(error), is_final)
         except _UNAVAILABLE:  # the next attempt has its time since the claim
             _logger.warning("job_failure_not_kept")
+        return "given_up" if is_final else "failed"
 
     async def _write_failure(self, session: AsyncSession, job: RegisteredJob, claimed: ClaimedJob, reason: str, is_final: bool) -> None:
         outbox = Outbox(session)
@@ -216,3 +242,10 @@ def _as_job_error(error: Exception) -> JobError:
     wrapped = JobError(type(error).__name__)
     wrapped.__cause__ = error
     return wrapped
+
+
+def _start_measuring(engine: AsyncEngine) -> None:
+    to = metrics.instruments()
+    if to is not None:
+        watch_statements(engine)
+        to.info.labels(VERSION).set(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from fastapi_application.core import metrics
 from fastapi_application.jobs.outbox import enqueue
 from fastapi_application.jobs.registry import JobContext, JobError, job
 from fastapi_application.mail.messages import compose
@@ -73,7 +74,13 @@ async def send_mail(context: JobContext, payload: Mapping[str, Any]) -> None:
     letter = await _writers[0](context.session, template, uuid.UUID(payload["user_id"]), extra)
     if letter is None:
         _logger.info("mail_not_wanted", template=template)
+        metrics.mail(template, "not_wanted")
         return
     mail = render(template, letter.language, {**extra, **letter.values}, context.settings.app.public_url)
-    await create_sender(context.settings).send(compose(context, letter.address, mail))
+    try:
+        await create_sender(context.settings).send(compose(context, letter.address, mail))
+    except Exception:
+        metrics.mail(template, "failed")
+        raise
+    metrics.mail(template, "sent")
     _logger.info("mail_sent", template=template)

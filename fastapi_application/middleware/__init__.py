@@ -8,9 +8,11 @@ From the outside in:
 4. last resort: an exception becomes a problem, the connection lives on;
 5. admission: hosts, sizes, forms of a request that nothing below must meet;
 6. limits and the read cache, in one round trip to Redis: most answers come from here;
-7. HEAD: wherever there is a GET.
+7. HEAD: wherever there is a GET;
+8. gate: how many are at work, and for how long.
 
-CORS stands between 3 and 4: a browser must be able to read an error.
+CORS stands between 3 and 4: a browser must be able to read an error. Outside all of them stands what refuses reads in a storm,
+and where traces are on, their span.
 """
 
 from __future__ import annotations
@@ -20,12 +22,16 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from fastapi_application.core.gate import Gate
+from fastapi_application.core.tracing import provider
 from fastapi_application.middleware.access_log import AccessLogMiddleware
 from fastapi_application.middleware.admission import AdmissionMiddleware
 from fastapi_application.middleware.correlation_id import CorrelationIdMiddleware
 from fastapi_application.middleware.head import HeadMiddleware
 from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.middleware.overload import GateMiddleware, StormMiddleware
 from fastapi_application.middleware.rate_limit import RateLimitMiddleware
+from fastapi_application.middleware.route_names import RouteNames
 from fastapi_application.middleware.security_headers import SecurityHeadersMiddleware
 from fastapi_application.redis_conf.read_path import ReadPath
 
@@ -51,6 +57,9 @@ ALLOWED_HEADERS = ("Authorization", "Content-Type", "If-Match", "If-None-Match",
 def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Put the layers around the application, in their order. Its lifespan opens the read path that it shares with the edge."""
     read_path = app.state.read_path if isinstance(app, FastAPI) else ReadPath.of(settings)
+    gate = app.state.gate if isinstance(app, FastAPI) else Gate.of(settings.server)
+    names = RouteNames(app) if isinstance(app, FastAPI) else None
+    app = GateMiddleware(app, gate, settings.server.deadline_s)
     app = HeadMiddleware(app)
     app = RateLimitMiddleware(app, read_path, settings)
     app = AdmissionMiddleware(app, settings.server.allowed_hosts)
@@ -65,5 +74,11 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
             max_age=3600,
         )
     app = SecurityHeadersMiddleware(app, settings)
-    app = AccessLogMiddleware(app, settings.server.trusted_proxies)
-    return CorrelationIdMiddleware(app)
+    headers = app.headers
+    app = AccessLogMiddleware(app, settings.server.trusted_proxies, names)
+    app = CorrelationIdMiddleware(app)
+    if names is not None and (spans := provider()) is not None:
+        from fastapi_application.middleware.tracing import TracingMiddleware  # noqa: PLC0415 - OpenTelemetry costs time to import
+
+        app = TracingMiddleware(app, spans, names)
+    return StormMiddleware(app, gate, headers)

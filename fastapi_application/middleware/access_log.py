@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
 from fastapi_application.core.line_buffer import access_lines
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from fastapi_application.core.config import Network
+    from fastapi_application.middleware.route_names import RouteNames
 
 _logger = structlog.get_logger("fastapi_application.access")
 CLIENT_CLOSED = 499
@@ -24,9 +26,10 @@ CLIENT_CLOSED = 499
 class AccessLogMiddleware:
     """Logs method, path, status, duration and size; never query strings, headers or bodies."""
 
-    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network]) -> None:
-        """Wrap the application."""
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network], names: RouteNames | None = None) -> None:
+        """Wrap the application. With the names of its routes, requests are measured too."""
         self.app = app
+        self.names = names
         self.trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +56,11 @@ class AccessLogMiddleware:
         try:
             await self.app(scope, receive, send_and_note)
         finally:
-            line |= {"status": status, "bytes": sent, "duration_ms": round((time.perf_counter() - started) * 1000, 2)}
+            seconds = time.perf_counter() - started
+            line |= {"status": status, "bytes": sent, "duration_ms": round(seconds * 1000, 2)}
             if fast is None:
                 _logger.info("response", **line)
             else:
                 fast.add(line)
+            if self.names is not None and metrics.instruments() is not None:
+                metrics.request(scope["method"], self.names.of(scope["path"]), status, seconds)

@@ -30,7 +30,7 @@ class CorrelationIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,7 +44,8 @@ class CorrelationIdMiddleware:
             request_id_var.reset(token)
 
 
-def _request_id(scope: Scope) -> bytes:
+def request_id_of(scope: Scope) -> bytes:
+    """Return the id that the client has given, if it is harmless, else a new one."""
     for name, value in scope["headers"]:
         if name == HEADER and _VISIBLE_ASCII.fullmatch(value):
             return bytes(value)

@@ -86,11 +86,12 @@ def test_service_waits_for_what_can_tell_that_it_is_there(name: str) -> None:
         assert condition["condition"] == ("service_completed_successfully" if once else "service_healthy")
 
 
-def test_only_the_api_and_the_mail_page_are_published_on_loopback() -> None:
+def test_only_the_api_and_two_pages_are_published_on_loopback() -> None:
     published = {name: [interpolate(port) for port in service.get("ports", [])] for name, service in SERVICES.items()}
     assert {name: ports for name, ports in published.items() if ports} == {
         "app": ["127.0.0.1:8000:8000"],
         "mail": ["127.0.0.1:8025:8025"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IN_FORCE, RESERVED = example_settings()
-COMPOSE_ONLY = {"PUBLISH_ADDRESS", "PUBLISH_PORT", "MAIL_UI_PORT", "PACKAGE_INDEX_URL"}
+COMPOSE_ONLY = {"PUBLISH_ADDRESS", "PUBLISH_PORT", "MAIL_UI_PORT", "GRAFANA_PORT", "PACKAGE_INDEX_URL"}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,186 @@
+"""What is measured, and the small functions that measure. All of them cost one comparison while metrics are off.
+
+Names follow Prometheus: base units, `_total` for counters; every label has few values, whatever clients send. Values live in
+files of the directory that `PROMETHEUS_MULTIPROC_DIR` names, so that one listener sees all processes (`cli.exporter`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+REQUEST_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+QUERY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+REDIS_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2)
+JOB_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
+
+
+class Instruments:
+    """Every metric of the service."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register them."""
+        from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415 - not imported while metrics are off
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"frankenjet_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str, mode: str = "livesum") -> Gauge:
+            return Gauge(f"frankenjet_{name}", text, labels, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type] # a Literal
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"frankenjet_{name}", text, labels, registry=registry, buckets=buckets)
+
+        self.requests = counter("http_requests", "Requests answered", "method", "route", "status")
+        self.request_seconds = histogram(
+            "http_request_duration_seconds", "From the request to its last byte", REQUEST_BUCKETS_S, "method", "route"
+        )
+        self.in_flight = gauge("http_requests_in_flight", "Requests at work, besides those answered from the read cache")
+        self.queued = gauge("http_requests_queued", "Requests that wait for their turn")
+        self.shed = counter("http_requests_shed", "Requests answered 503 for want of time or places", "reason", "kind")
+        self.cache_answers = counter("cache_answers", "Cacheable reads, by where the answer came from", "source")
+        self.cache_invalidations = counter("cache_invalidations", "Tags of the read cache that a write has moved on")
+        self.limiter_decisions = counter("rate_limit_decisions", "Decisions of the rate limiter", "policy", "decision")
+        self.limiter_fallbacks = counter("rate_limit_fallbacks", "Decisions taken by one process alone, without Redis")
+        self.redis_seconds = histogram("redis_round_trip_seconds", "Round trips to Redis", REDIS_BUCKETS_S)
+        self.redis_failures = counter("redis_failures", "Commands that Redis did not answer in time, or refused")
+        self.pool_connections = gauge("db_pool_connections", "Connections to PostgreSQL", "state")
+        self.query_seconds = histogram("db_query_duration_seconds", "Statements, as the client sees them", QUERY_BUCKETS_S, "operation")
+        self.query_failures = counter("db_query_failures", "Statements that failed, expected conflicts included")
+        self.dependency_up = gauge("dependency_up", "1 if the dependency answers, 0 if not", "dependency", mode="livemin")
+        self.jobs = counter("jobs", "Attempts of background jobs", "job", "outcome")
+        self.job_seconds = histogram("job_duration_seconds", "Attempts of background jobs", JOB_BUCKETS_S, "job")
+        self.jobs_overdue = gauge("jobs_overdue", "Jobs that should have run five minutes ago", mode="livemax")
+        self.jobs_given_up = gauge("jobs_given_up", "Jobs that no worker tries any more", mode="livemax")
+        self.mails = counter("mails", "Mails", "template", "outcome")
+        self.uploads = counter("uploads", "Uploads of images", "outcome")
+        self.upload_bytes = counter("upload_bytes", "Bytes of the images that were accepted")
+        self.loop_lag = gauge("event_loop_lag_seconds", "How late the event loop was, at worst, within the last seconds", mode="livemax")
+        self.resident_memory = gauge("process_resident_memory_bytes", "Memory of the largest process", mode="livemax")
+        self.workers = gauge("workers", "Processes that serve")
+        self.info = gauge("build_info", "1, labelled with the version", "version", mode="livemax")
+        self.request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self.query_children: dict[str, Histogram] = {}
+
+
+class _Metrics:
+    instruments: Instruments | None = None
+
+
+def open_metrics() -> None:
+    """Begin to measure, if the process was started with a directory for it."""
+    if DIRECTORY_VARIABLE not in os.environ:
+        return
+    from prometheus_client import CollectorRegistry, values  # noqa: PLC0415
+
+    # The library chooses when it is imported, which may have been before the variable was set.
+    values.ValueClass = values.MultiProcessValue()
+    use(Instruments(CollectorRegistry()))
+
+
+def use(instruments: Instruments | None) -> None:
+    """Measure with these; None: not at all."""
+    _Metrics.instruments = instruments
+
+
+def instruments() -> Instruments | None:
+    """Return what is measured with, None while metrics are off."""
+    return _Metrics.instruments
+
+
+def request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answer. `route` is a template."""
+    if (to := _Metrics.instruments) is None:
+        return
+    children = to.request_children.get((method, route, status))
+    if children is None:
+        name = method if method in _METHODS else "other"
+        children = to.requests.labels(name, route, str(status)), to.request_seconds.labels(name, route)
+        if name != "other":
+            to.request_children[method, route, status] = children
+    children[0].inc()
+    children[1].observe(seconds)
+
+
+def shed(reason: str, *, write: bool) -> None:
+    """Count a request that is answered 503 for want of time or places."""
+    if (to := _Metrics.instruments) is not None:
+        to.shed.labels(reason, "write" if write else "read").inc()
+
+
+def cache_answer(source: str) -> None:
+    """Count a cacheable read: memory, redis, miss, stale, bypass or collapsed."""
+    if (to := _Metrics.instruments) is not None:
+        to.cache_answers.labels(source).inc()
+
+
+def cache_invalidated(tags: int) -> None:
+    """Count the tags of a write."""
+    if (to := _Metrics.instruments) is not None:
+        to.cache_invalidations.inc(tags)
+
+
+def limiter_decided(policy: str, *, allowed: bool, alone: bool = False) -> None:
+    """Count a decision; `alone`: by this process, without Redis."""
+    if (to := _Metrics.instruments) is not None:
+        to.limiter_decisions.labels(policy, "allowed" if allowed else "refused").inc()
+        if alone:
+            to.limiter_fallbacks.inc()
+
+
+def redis_answered(seconds: float) -> None:
+    """Note a round trip to Redis."""
+    if (to := _Metrics.instruments) is not None:
+        to.redis_seconds.observe(seconds)
+
+
+def redis_failed() -> None:
+    """Count a command without a good answer."""
+    if (to := _Metrics.instruments) is not None:
+        to.redis_failures.inc()
+
+
+def query_done(statement: str, seconds: float) -> None:
+    """Note a statement's time."""
+    if (to := _Metrics.instruments) is None:
+        return
+    operation = statement.lstrip()[:6].strip().upper()
+    child = to.query_children.get(operation)
+    if child is None:
+        name = operation if operation in _OPERATIONS else "other"
+        child = to.query_seconds.labels(name)
+        if name != "other":
+            to.query_children[operation] = child
+    child.observe(seconds)
+
+
+def query_failed() -> None:
+    """Count a statement that failed."""
+    if (to := _Metrics.instruments) is not None:
+        to.query_failures.inc()
+
+
+def job_ended(job: str, outcome: str, seconds: float) -> None:
+    """Count an attempt: done, failed or given_up."""
+    if (to := _Metrics.instruments) is not None:
+        to.jobs.labels(job, outcome).inc()
+        to.job_seconds.labels(job).observe(seconds)
+
+
+def mail(template: str, outcome: str) -> None:
+    """Count a mail: sent, failed or not_wanted."""
+    if (to := _Metrics.instruments) is not None:
+        to.mails.labels(template, outcome).inc()
+
+
+def upload(outcome: str, size: int = 0) -> None:
+    """Count an upload: stored, known or refused; `size` in bytes."""
+    if (to := _Metrics.instruments) is not None:
+        to.uploads.labels(outcome).inc()
+        to.upload_bytes.inc(size)

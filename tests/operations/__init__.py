@@ -1,0 +1,1 @@
+"""What operators rely on: overload, stop and start, numbers, alerts, traces."""
