@@ -189,6 +189,19 @@ async def get_viewer(identity: IdentityDep) -> Actor | None:
     return identity.actor
 
 
+async def still_signed_in(session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> None:
+    """Look the token up again, behind a file that may have taken long to come.
+
+    Raises:
+        NotAuthenticatedError: it has ended meanwhile.
+
+    """
+    if token is None or await run_read_action(session, identify, session, token) is None:
+        raise NotAuthenticatedError
+    session.expunge_all()
+
+
+StillSignedIn = Depends(still_signed_in)
 ViewerDep = Annotated[Actor | None, Depends(get_viewer)]
 
 

@@ -61,7 +61,7 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
     names = RouteNames(app) if isinstance(app, FastAPI) else None
     app = GateMiddleware(app, gate, settings.server.deadline_s)
     app = HeadMiddleware(app)
-    app = RateLimitMiddleware(app, read_path, settings)
+    app = limits = RateLimitMiddleware(app, read_path, settings)
     app = AdmissionMiddleware(app, settings.server.allowed_hosts)
     app = LastResortMiddleware(app)
     if settings.server.cors_origins:
@@ -81,4 +81,4 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
         from fastapi_application.middleware.tracing import TracingMiddleware  # noqa: PLC0415 - OpenTelemetry costs time to import
 
         app = TracingMiddleware(app, spans, names)
-    return StormMiddleware(app, gate, headers)
+    return StormMiddleware(app, gate, headers, limits.may_be_kept)

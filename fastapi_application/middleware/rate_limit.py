@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
+from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
 from fastapi_application.core.errors import RateLimitedError
 from fastapi_application.core.problems import send_problem
@@ -86,16 +87,18 @@ class RateLimitMiddleware:
         except (RedisAwayError, RedisReplyError) as error:
             self._note(error)
             verdict = self.limiter.local.ask((self._policy,), client)
+            metrics.limiter_decided(ANONYMOUS, allowed=not verdict.wait_s, alone=True)
             await self._without_redis(scope, receive, send, question, verdict)
             return
         left, full_s, wait_s, *_ = reply
+        metrics.limiter_decided(ANONYMOUS, allowed=not wait_s)
         if wait_s:
             await self._refuse(scope, send, Verdict(wait_s, (Standing(self._policy, left, full_s),)))
             return
         self.limiter.local.count(self._policy, client)
         if question is None:
-            more = [BYPASS] if scope["method"] in _READS else []
-            await self._pass_on(scope, receive, send, Verdict(0, (Standing(self._policy, left, full_s),)), *more)
+            verdict = Verdict(0, (Standing(self._policy, left, full_s),))
+            await self._pass_on(scope, receive, send, verdict, *self._bypass(scope))
         else:
             headers = [self._policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
             await self.cache.answer(scope, receive, send, question, reply, headers)
@@ -112,7 +115,7 @@ class RateLimitMiddleware:
             await self._refuse(scope, send, verdict)
             return
         if question is None:
-            await self._pass_on(scope, receive, send, verdict, *([BYPASS] if scope["method"] in _READS else []))
+            await self._pass_on(scope, receive, send, verdict, *self._bypass(scope))
             return
         try:
             reply = await asked if asked is not None else None
@@ -125,6 +128,17 @@ class RateLimitMiddleware:
             await self.cache.without_redis(scope, receive, send, question, verdict.headers())
         else:
             await self.cache.answer(scope, receive, send, question, reply, verdict.headers())
+
+    def _bypass(self, scope: Scope) -> list[Header]:
+        if scope["method"] not in _READS:
+            return []
+        metrics.cache_answer("bypass")
+        return [BYPASS]
+
+    def may_be_kept(self, scope: Scope) -> bool:
+        """Whether the read cache may be able to answer from memory: such a request is let in when others are refused."""
+        is_anonymous = all(name != b"authorization" for name, _ in scope["headers"])
+        return is_anonymous and is_limited(scope["path"]) and self.cache.holds(scope)
 
     def _note(self, error: RedisAwayError | RedisReplyError) -> None:
         if isinstance(error, RedisReplyError):

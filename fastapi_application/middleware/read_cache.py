@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 import orjson
 
+from fastapi_application.core import metrics
 from fastapi_application.core.cache_note import SCOPE_KEY, CacheNote
 from fastapi_application.core.errors import DatabaseUnavailableError, NotFoundError, SchemaOutOfDateError, ServiceUnavailableError
 from fastapi_application.core.media_types import JSON, JSON_LD, prefers
@@ -81,6 +82,10 @@ class ReadCache:
         shared = settings.shared_max_age_s
         self._cache_control = f"public, max-age=0, s-maxage={shared}, must-revalidate".encode() if shared else b"public, no-cache"
 
+    def holds(self, scope: Scope) -> bool:
+        """Whether this process may be able to answer without the application."""
+        return self.enabled and self.store.get((scope["path"], scope["query_string"] + _form(scope))) is not None
+
     # --- asking -----------------------------------------------------------------------------------------------------
 
     def question(self, scope: Scope) -> Question:
@@ -140,6 +145,7 @@ class ReadCache:
             if len(reply) > 4 and entry is not None:  # noqa: PLR2004 - the clock has moved
                 entry.found_current(reply[4])
             if entry is not None:
+                metrics.cache_answer("memory")
                 await self._send(scope, send, entry.answer, [HIT_MEMORY, *more])
                 return
         moment = Moment(reply[5], int(reply[4]))
@@ -147,6 +153,7 @@ class ReadCache:
         if found is not None:
             found.found_current(reply[4])
             self.store.put(question.key, found)
+            metrics.cache_answer("redis")
             await self._send(scope, send, found.answer, [HIT_REDIS, *more])
             return
         await self._miss(scope, receive, send, question, moment, more)
@@ -157,9 +164,11 @@ class ReadCache:
         if flight is not None and flight.moment is not None and flight.moment.epoch == moment.epoch and flight.moment.clock >= moment.clock:
             shared = await asyncio.shield(flight.landed)
             if shared is not None:
+                metrics.cache_answer("collapsed")
                 await self._send(scope, send, shared, [(_STATUS, b"frankenjet; fwd=%b; collapsed" % reason), *more])
                 return
         answer, entry = await self._fly(scope, receive, question, moment)
+        metrics.cache_answer("miss" if question.entry is None else "stale")
         stored = b"; stored" if entry is not None else b""
         await self._send(scope, send, answer, [(_STATUS, b"frankenjet; fwd=%b%b" % (reason, stored)), *more])
         if entry is not None:
@@ -178,6 +187,7 @@ class ReadCache:
 
         Who comes while one is under way shares the next one: it begins after all of them have come.
         """
+        metrics.cache_answer("bypass")
         if question.key in self._flights:
             waiting = self._next_flights.get(question.key)
             if waiting is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from fastapi_application.core import metrics
 from fastapi_application.redis_conf.link import RedisLink, Script
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Generations:
         everything = EVERYTHING in (tags := set(tags))
         keys = () if everything else self.tag_keys(tags)
         await link.run(_ADVANCE, (self.clock_key, self.epoch_key, *keys), (self.tag_life, int(everything)))
+        metrics.cache_invalidated(len(tags))
 
     def keep(self, tag_keys: tuple[bytes, ...], key: bytes = b"", entry: bytes = b"", ttl_s: int = 1) -> None:
         """Put tags on the clock, and an entry into the Redis level where there is one; nobody waits for it."""

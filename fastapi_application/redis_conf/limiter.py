@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
+from fastapi_application.core import metrics
 from fastapi_application.redis_conf.link import RedisAwayError, RedisLink, RedisReplyError, Script, bulk, pack
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Limiter:
         except RedisReplyError as error:
             self.link.complain(error)
             return self._without_redis(policies, client, token_hash)
-        verdict = Verdict(wait, tuple(self._standing(*standings[index : index + 3]) for index in range(0, len(standings), 3)))
+        verdict = _measured(Verdict(wait, tuple(self._standing(*standings[index : index + 3]) for index in range(0, len(standings), 3))))
         if not wait:
             self._count(verdict, client, token_hash)
         return verdict
@@ -195,7 +196,7 @@ class Limiter:
         account = self._account(token_hash)
         if account is not None and account[0] in self.policies:
             policies, client = (self.policies[account[0]], *policies[1:]), account[1]
-        return self.local.ask(policies, client)
+        return _measured(self.local.ask(policies, client), alone=True)
 
     def _account(self, token_hash: str | None) -> tuple[str, str] | None:
         known = self._identities.get(token_hash) if token_hash else None
@@ -223,3 +224,9 @@ class Limiter:
         """Send what nobody waits for."""
         with contextlib.suppress(RedisAwayError):
             self.link.send(pack(*words))
+
+
+def _measured(verdict: Verdict, *, alone: bool = False) -> Verdict:
+    for standing in verdict.standings:
+        metrics.limiter_decided(standing.policy.name, allowed=not verdict.wait_s, alone=alone)
+    return verdict

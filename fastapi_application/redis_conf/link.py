@@ -20,6 +20,8 @@ import hiredis
 import structlog
 from redis.asyncio.connection import SSLConnection, parse_url
 
+from fastapi_application.core import metrics
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -100,7 +102,8 @@ class _Connection(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
-                _, future = self._waiting.popleft()
+                sent_at, future = self._waiting.popleft()
+                metrics.redis_answered(self._loop.time() - sent_at)
                 if not future.done():
                     future.set_result(reply)
         except (hiredis.ProtocolError, IndexError):
@@ -147,6 +150,7 @@ class _Connection(asyncio.Protocol):
             self._transport = None
         while self._waiting:
             _, future = self._waiting.popleft()
+            metrics.redis_failed()
             if not future.done():
                 future.set_exception(RedisAwayError())
                 future.exception()  # read, also where nobody waits for it

@@ -3,11 +3,13 @@
 # No postponed annotations here: FastAPI reads the real types.
 from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Request, Response, status
 
 import fastapi_application.encyclopedia.images.renditions  # noqa: F401 - registers the jobs
-from fastapi_application.accounts.authentication import require
+from fastapi_application.accounts.authentication import StillSignedIn, require
+from fastapi_application.core import metrics
 from fastapi_application.core.actor import Actor, Role
+from fastapi_application.core.errors import AppError
 from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.bodies import WriteQueryDep
 from fastapi_application.crud.declarations import LOCATION, REPLAYED, request_body, success
@@ -16,7 +18,7 @@ from fastapi_application.crud.idempotency import IdempotencyKeyDep
 from fastapi_application.encyclopedia.images.schemas import ImageDetail, ImageUpload
 from fastapi_application.encyclopedia.images.service import ImageService
 from fastapi_application.encyclopedia.images.uploading import OPERATION, take_upload, upload_request
-from fastapi_application.encyclopedia.images.uploads import MULTIPART, UploadDep
+from fastapi_application.encyclopedia.images.uploads import MULTIPART, Upload, UploadDep
 from fastapi_application.encyclopedia.routing import entity_router
 from fastapi_application.redis_conf.route_limit import UPLOAD_LIMIT
 
@@ -40,6 +42,7 @@ async def upload_image(
     request: Request,
     actor: Annotated[Actor, require(Role.EDITOR)],
     upload: UploadDep,
+    _confirmed: Annotated[None, StillSignedIn],
     key: IdempotencyKeyDep,
     session: SessionDep,
     query: WriteQueryDep,
@@ -49,4 +52,14 @@ async def upload_image(
     The public sees it when `alt`, `licence`, `author` and `source_url` are known.
     """
     made = upload_request(upload, actor, query.comment, key)
-    return (await take_upload(session, request.app.state.image_files, made)).response()
+    try:
+        answer = await take_upload(session, request.app.state.image_files, made)
+    except AppError:
+        metrics.upload("refused")
+        raise
+    metrics.upload("stored" if answer.status == status.HTTP_201_CREATED else "known", _size(upload))
+    return answer.response()
+
+
+def _size(upload: Upload) -> int:
+    return upload.path.stat().st_size
