@@ -96,7 +96,7 @@ def test_a_batch_is_what_single_observations_are(registry: CollectorRegistry) ->
         metrics.request("GET", "/", 200, seconds)
     assert value(registry, "http_request_duration_seconds_sum", method="GET", route="/") == registry.get_sample_value("singly_sum")
     for bucket in (*map(float, metrics.REQUEST_BUCKETS_S), float("inf")):
-        le = floatToGoString(bucket)
+        le = floatToGoString(bucket)  # type: ignore[no-untyped-call]
         batched = value(registry, "http_request_duration_seconds_bucket", method="GET", route="/", le=le)
         assert batched == registry.get_sample_value("singly_bucket", {"le": le})
 
