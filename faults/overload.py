@@ -12,6 +12,8 @@ from faults.scenarios import LIVE, OK, scenario
 from faults.system import sleep_until
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from faults.client import Answer
     from faults.system import System
 
@@ -58,7 +60,7 @@ async def overload(system: System, full: bool) -> Finding:
     return finding
 
 
-def _asker(client: Client, request: bytes):  # noqa: ANN202 - of `client.send`
+def _asker(client: Client, request: bytes) -> Callable[[], Awaitable[Answer]]:
     async def ask() -> Answer:
         return await client.send(request)
 

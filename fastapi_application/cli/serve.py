@@ -18,7 +18,7 @@ from fastapi_application.cli.errors import CommandError
 from fastapi_application.cli.exporter import exporter
 from fastapi_application.cli.supervisor import DrainingServer, Supervisor
 from fastapi_application.core.config import get_settings
-from fastapi_application.middleware.http_protocol import BoundedHttpToolsProtocol
+from fastapi_application.middleware.slow_clients import SlowClientsProtocol
 
 if TYPE_CHECKING:
     import argparse
@@ -83,7 +83,7 @@ def _serve(listener: socket.socket, arguments: argparse.Namespace) -> None:
         APPLICATION,
         factory=True,
         workers=workers,
-        http=BoundedHttpToolsProtocol,
+        http=SlowClientsProtocol,
         loop="uvloop" if sys.platform != "win32" else "auto",
         ws="none",
         # Forwarded headers are read by `core.client`, from configured proxies only; uvicorn trusts loopback.

@@ -50,7 +50,7 @@ class DrainingServer(Server):
         self._accepting: set[asyncio.Task[Any]] = set()
         for listener in sockets or []:
             more = listener.dup()
-            more.setblocking(False)
+            more.settimeout(0)
             self._more.append(more)
             asyncio.get_running_loop().add_reader(more, self._accept_some, more)
 
@@ -61,7 +61,7 @@ class DrainingServer(Server):
                 connection, _ = listener.accept()
             except OSError:  # taken by others, or gone
                 return
-            connection.setblocking(False)
+            connection.settimeout(0)
             task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
             self._accepting.add(task)
             task.add_done_callback(self._accepted)

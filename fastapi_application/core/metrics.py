@@ -7,6 +7,7 @@ files of the directory that `PROMETHEUS_MULTIPROC_DIR` names, so that one listen
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,37 @@ REDIS_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 JOB_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
+
+
+class Batch:
+    """Observations of one series, kept in plain numbers until the next `flush`: writing each one to the file takes 15 µs."""
+
+    __slots__ = ("_buckets", "_counter", "_counts", "_histogram", "_seconds")
+
+    def __init__(self, histogram: Histogram, buckets: tuple[float, ...], counter: Counter | None = None) -> None:
+        """Begin with nothing. The counter counts the observations too."""
+        self._histogram, self._counter, self._buckets = histogram, counter, buckets
+        self._counts = [0] * (len(buckets) + 1)
+        self._seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Note one observation."""
+        self._counts[bisect_left(self._buckets, seconds)] += 1
+        self._seconds += seconds
+
+    def flush(self) -> None:
+        """Write what was noted since the last time."""
+        if not any(self._counts):
+            return
+        counts, seconds = self._counts, self._seconds
+        self._counts, self._seconds = [0] * len(counts), 0.0
+        if self._counter is not None:
+            self._counter.inc(sum(counts))
+        # The library has no public way to add more than one observation at a time.
+        self._histogram._sum.inc(seconds)  # noqa: SLF001
+        for bucket, count in zip(self._histogram._buckets, counts, strict=True):  # noqa: SLF001
+            if count:
+                bucket.inc(count)
 
 
 class Instruments:
@@ -65,8 +97,31 @@ class Instruments:
         self.resident_memory = gauge("process_resident_memory_bytes", "Memory of the largest process", mode="livemax")
         self.workers = gauge("workers", "Processes that serve")
         self.info = gauge("build_info", "1, labelled with the version", "version", mode="livemax")
-        self.request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self.query_children: dict[str, Histogram] = {}
+        self.request_batches: dict[tuple[str, str, int], Batch] = {}
+        self.query_batches: dict[str, Batch] = {}
+        self.redis_batch = Batch(self.redis_seconds, REDIS_BUCKETS_S)
+
+    def request_batch(self, method: str, route: str, status: int) -> Batch:
+        """Return the batch of a series, which is made when it is first needed."""
+        method = method if method in _METHODS else "other"
+        batch = self.request_batches.get((method, route, status))
+        if batch is None:
+            counter = self.requests.labels(method, route, str(status))
+            batch = Batch(self.request_seconds.labels(method, route), REQUEST_BUCKETS_S, counter)
+            self.request_batches[method, route, status] = batch
+        return batch
+
+    def query_batch(self, operation: str) -> Batch:
+        """Return the batch of a series."""
+        operation = operation if operation in _OPERATIONS else "other"
+        if operation not in self.query_batches:
+            self.query_batches[operation] = Batch(self.query_seconds.labels(operation), QUERY_BUCKETS_S)
+        return self.query_batches[operation]
+
+    def flush(self) -> None:
+        """Write all that was noted; the sampler does it each second."""
+        for batch in (*self.request_batches.values(), *self.query_batches.values(), self.redis_batch):
+            batch.flush()
 
 
 class _Metrics:
@@ -80,7 +135,7 @@ def open_metrics() -> None:
     from prometheus_client import CollectorRegistry, values  # noqa: PLC0415
 
     # The library chooses when it is imported, which may have been before the variable was set.
-    values.ValueClass = values.MultiProcessValue()
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
     use(Instruments(CollectorRegistry()))
 
 
@@ -98,14 +153,8 @@ def request(method: str, route: str, status: int, seconds: float) -> None:
     """Count an answer. `route` is a template."""
     if (to := _Metrics.instruments) is None:
         return
-    children = to.request_children.get((method, route, status))
-    if children is None:
-        name = method if method in _METHODS else "other"
-        children = to.requests.labels(name, route, str(status)), to.request_seconds.labels(name, route)
-        if name != "other":
-            to.request_children[method, route, status] = children
-    children[0].inc()
-    children[1].observe(seconds)
+    batch = to.request_batches.get((method, route, status)) or to.request_batch(method, route, status)
+    batch.add(seconds)
 
 
 def shed(reason: str, *, write: bool) -> None:
@@ -137,7 +186,7 @@ def limiter_decided(policy: str, *, allowed: bool, alone: bool = False) -> None:
 def redis_answered(seconds: float) -> None:
     """Note a round trip to Redis."""
     if (to := _Metrics.instruments) is not None:
-        to.redis_seconds.observe(seconds)
+        to.redis_batch.add(seconds)
 
 
 def redis_failed() -> None:
@@ -150,14 +199,8 @@ def query_done(statement: str, seconds: float) -> None:
     """Note a statement's time."""
     if (to := _Metrics.instruments) is None:
         return
-    operation = statement.lstrip()[:6].strip().upper()
-    child = to.query_children.get(operation)
-    if child is None:
-        name = operation if operation in _OPERATIONS else "other"
-        child = to.query_seconds.labels(name)
-        if name != "other":
-            to.query_children[operation] = child
-    child.observe(seconds)
+    operation = statement.lstrip()[:6].rstrip().upper()
+    (to.query_batches.get(operation) or to.query_batch(operation)).add(seconds)
 
 
 def query_failed() -> None:

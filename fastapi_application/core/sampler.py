@@ -56,6 +56,7 @@ async def sampling(engine: AsyncEngine, gate: Gate, look: Look) -> AsyncIterator
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        to.flush()
 
 
 async def _sample(to: Instruments, engine: AsyncEngine, gate: Gate) -> None:
@@ -65,6 +66,7 @@ async def _sample(to: Instruments, engine: AsyncEngine, gate: Gate) -> None:
         due = loop.time() + SAMPLE_S
         await asyncio.sleep(SAMPLE_S)
         lags = [*lags[1:], max(0.0, loop.time() - due)]
+        to.flush()
         to.loop_lag.set(max(lags))
         to.in_flight.set(gate.at_work)
         to.queued.set(gate.waiting)

@@ -147,6 +147,8 @@ class Worker:
     async def _measure_backlog(self, outbox: Outbox) -> None:
         """Note now and then what is left undone."""
         to = metrics.instruments()
+        if to is not None:
+            to.flush()
         if to is not None and time.monotonic() > self._measured_at + BACKLOG_S:
             self._measured_at = time.monotonic()
             overdue, given_up = await outbox.backlog(OVERDUE_S)

@@ -47,7 +47,7 @@ class GateMiddleware:
         self.app = app
         self.gate = gate
         self.deadline_s = deadline_s
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -56,7 +56,7 @@ class GateMiddleware:
             return
         visit = _Visit(self.gate, scope, receive, send, self.deadline_s)
         await visit.take_place()
-        task = asyncio.get_running_loop().create_task(self.app(scope, visit.receive, visit.send))
+        task = asyncio.ensure_future(self.app(scope, visit.receive, visit.send))
         task.add_done_callback(visit.end)
         try:
             await visit.wait_for(task)
@@ -66,7 +66,7 @@ class GateMiddleware:
                 task.add_done_callback(self._forget)
                 task.cancel()
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
+    def _forget(self, task: asyncio.Future[None]) -> None:
         """Read what a cancelled task ended with: nobody else does."""
         self._late.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -99,12 +99,12 @@ class _Visit:
             self._has_place = False
             self._gate.leave()
 
-    def end(self, _task: asyncio.Task[None]) -> None:
+    def end(self, _task: asyncio.Future[None]) -> None:
         """Nothing of it is left at work."""
         self._is_over = True
         self.give_place()
 
-    async def wait_for(self, task: asyncio.Task[None]) -> None:
+    async def wait_for(self, task: asyncio.Future[None]) -> None:
         """Wait for the application, or until time is over.
 
         Raises:

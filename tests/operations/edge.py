@@ -75,5 +75,5 @@ def behind_the_edge(app: ASGIApp, **server: Any) -> httpx.AsyncClient:
 async def until(condition: Any) -> None:
     """Wait for a condition; the test's own time-out ends a wait that is in vain."""
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.005)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.utils import floatToGoString
 
 from fastapi_application.core import metrics
 from fastapi_application.core.gate import Gate
@@ -32,6 +33,9 @@ def registry() -> Iterator[CollectorRegistry]:
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    instruments = metrics.instruments()
+    assert instruments is not None
+    instruments.flush()
     return registry.get_sample_value(f"frankenjet_{name}", labels) or 0.0
 
 
@@ -48,6 +52,7 @@ async def test_clients_cannot_make_labels(anonymous: httpx.AsyncClient, registry
     before = len(list(registry.collect()))
     for number in range(50):
         await anonymous.request(f"METHOD{number}", f"/made-up-{number}")
+    assert value(registry, "http_requests_total", method="other", route=UNKNOWN, status="404") > 0
     routes = {sample.labels["route"] for metric in registry.collect() for sample in metric.samples if "route" in sample.labels}
     methods = {sample.labels["method"] for metric in registry.collect() for sample in metric.samples if "method" in sample.labels}
     assert routes == {UNKNOWN}
@@ -82,6 +87,18 @@ async def test_statements_and_pools_are_measured(
     assert value(registry, "dependency_up", dependency="database") == 1
     assert value(registry, "process_resident_memory_bytes") > 10_000_000
     assert resident_bytes() > 10_000_000
+
+
+def test_a_batch_is_what_single_observations_are(registry: CollectorRegistry) -> None:
+    singly = Histogram("singly", "One by one", registry=registry, buckets=metrics.REQUEST_BUCKETS_S)
+    for seconds in (0.0001, 0.001, 0.0011, 0.3, 5, 7, 100):
+        singly.observe(seconds)
+        metrics.request("GET", "/", 200, seconds)
+    assert value(registry, "http_request_duration_seconds_sum", method="GET", route="/") == registry.get_sample_value("singly_sum")
+    for bucket in (*map(float, metrics.REQUEST_BUCKETS_S), float("inf")):
+        le = floatToGoString(bucket)  # type: ignore[no-untyped-call]
+        batched = value(registry, "http_request_duration_seconds_bucket", method="GET", route="/", le=le)
+        assert batched == registry.get_sample_value("singly_bucket", {"le": le})
 
 
 def test_while_metrics_are_off_nothing_happens() -> None:

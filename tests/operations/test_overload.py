@@ -87,7 +87,7 @@ async def test_a_slow_sender_holds_no_place_and_its_time_stands_still() -> None:
 
     edge = edge_around(slow, concurrency=1, queue=2, deadline_s=0.05)
     async with client_of(edge) as client:
-        sending = asyncio.create_task(edge(POST, receive, send))  # httpx reads bodies whole, so this speaks ASGI
+        sending = asyncio.ensure_future(edge(POST, receive, send))  # httpx reads bodies whole, so this speaks ASGI
         for _ in range(20):  # longer than the deadline
             assert (await client.get("/quick")).status_code == 200
             await asyncio.sleep(0.01)
