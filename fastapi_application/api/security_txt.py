@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from fastapi_application.core.config import AppSettings
+from fastapi_application.crud.bodies import refuse_query
 
 PATH = "/.well-known/security.txt"
 VALID = timedelta(days=180)
 """The RFC advises less than a year."""
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(refuse_query)])
 
 
 @router.get(PATH)
