@@ -12,10 +12,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_application.core.db import AUTOCOMMIT_READS, DATABASE_ERRORS
-from fastapi_application.crud.cache_outbox import PUBLISHER, keep_tags
+from fastapi_application.crud.cache_outbox import PUBLISHER
 from fastapi_application.crud.cache_tags import TAGS
 from fastapi_application.crud.db_errors import is_retryable, translate_db_error
-from fastapi_application.crud.history.changes import forget_changes, number_changes
+from fastapi_application.crud.epilogue import forget_deferred, write_epilogue
+from fastapi_application.crud.history.changes import forget_changes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,12 +62,13 @@ async def run_crud_action[**P, R](
     for attempt in range(1, MAX_ATTEMPTS + 1):
         session.info[_CALLBACKS] = []
         forget_changes(session)
+        forget_deferred(session)
         session.info.pop(TAGS, None)
         try:
             async with session.begin():
                 result = await service_method(*args, **kwargs)
-                await _tell_read_cache(session)
-                await number_changes(session)
+                kept = await write_epilogue(session)
+                _tell_read_cache(session, kept)
         except DATABASE_ERRORS as error:
             session.expunge_all()
             if attempt < MAX_ATTEMPTS and isinstance(error, DBAPIError) and is_retryable(error):
@@ -102,9 +104,8 @@ async def run_read_action[**P, R](
         raise translate_db_error(error) from error
 
 
-async def _tell_read_cache(session: AsyncSession) -> None:
-    """Keep the tags of this write with it, and publish them once it is saved."""
-    kept = await keep_tags(session)
+def _tell_read_cache(session: AsyncSession, kept: tuple[int, frozenset[str]] | None) -> None:
+    """Publish the tags of this write once it is saved."""
     publisher: CachePublisher | None = session.info.get(PUBLISHER)
     if kept is not None and publisher is not None:
         on_commit(session, partial(publisher.publish, *kept), AfterCommit.CACHE_TAGS)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.sql.dml import ReturningInsert
 
     from fastapi_application.redis_conf.generations import Generations
     from fastapi_application.redis_conf.link import RedisLink
@@ -59,15 +60,17 @@ class CacheInvalidation(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.clock_timestamp())
 
 
-async def keep_tags(session: AsyncSession) -> tuple[int, frozenset[str]] | None:
-    """Write down the tags of everything that this transaction has touched; return the row's id and the tags."""
-    await session.flush()
+def take_tags(session: AsyncSession) -> frozenset[str] | None:
+    """Return the tags of everything that this transaction has flushed; None if that is nothing."""
     tags: set[str] = session.info.pop(TAGS, None) or set()
     if not tags:
         return None
-    kept = frozenset(tags if len(tags) <= MAX_TAGS_OF_A_WRITE else {EVERYTHING})
-    statement = insert(CacheInvalidation).values(tags=sorted(kept)).returning(CacheInvalidation.id)
-    return (await session.execute(statement)).scalar_one(), kept
+    return frozenset(tags if len(tags) <= MAX_TAGS_OF_A_WRITE else {EVERYTHING})
+
+
+def insert_tags(tags: frozenset[str]) -> ReturningInsert[tuple[int]]:
+    """Return the statement that writes down the tags of a transaction, and returns the id of their row."""
+    return insert(CacheInvalidation).values(tags=sorted(tags)).returning(CacheInvalidation.id)
 
 
 async def forget_everything(session: AsyncSession) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from fastapi_application.core.actor import Actor, sees_unpublished
 from fastapi_application.core.errors import FieldError, MovedError, NotFoundError, SlugTakenError
 from fastapi_application.crud.cache_tags import TAGS, tags_of_document
+from fastapi_application.crud.history.models import Revision
 from fastapi_application.crud.list_query import (
     ListParams,
 )
@@ -126,10 +127,13 @@ class Repository[M: EntityModel]:
             raise NotFoundError(cache_tags={self.model.__kind__})
         return row[0], row[1]
 
-    async def lock(self, ref: str, *, deletes: bool = False) -> M:
+    async def lock(self, ref: str, *, deletes: bool = False) -> tuple[M, bool]:
         """Lock one entity for a change. What the lock guards is read after it, not before the wait.
 
         Others may go on linking to an entity that changes, but not to one that is being deleted.
+
+        Returns:
+            The entity, and whether its history had begun before the wait.
 
         Raises:
             NotFoundError: nothing answers to the ref.
@@ -140,12 +144,13 @@ class Repository[M: EntityModel]:
         if identifier is None and not is_slug(ref):
             raise NotFoundError
         matches = self.model.id == identifier if identifier else self.model.slug == ref
-        statement = select(self.model).where(matches).with_for_update(key_share=not deletes)
-        entity: M | None = (await self.session.execute(statement)).scalar_one_or_none()
-        if entity is None:
+        has_history = select(Revision.number).where(Revision.entity_id == self.model.id).exists()
+        statement = select(self.model, has_history).where(matches).with_for_update(key_share=not deletes, of=self.model)
+        row = (await self.session.execute(statement)).one_or_none()
+        if row is None:
             await self._raise_moved(ref, None, everything=True)
             raise NotFoundError
-        return entity
+        return row[0], row[1]
 
     async def snapshot(self, identifier: uuid.UUID, schema: type[BaseModel]) -> dict[str, Any]:
         """Return the write document of an entity: its writable fields, with references as slugs."""

@@ -65,7 +65,7 @@ class LoadService:
         """Begin the history of each entry, unless the dump has brought it, and tell the mirrors of this installation."""
         for service in EntityService.__subclasses__():
             if not with_revisions:
-                await service(self.session).revisions.keep_all_first()
+                await service(self.session).revisions.keep_first()
             model = service.model
             public = model.is_public(model)
             rows = select(model.id, model.slug, model.version).where(true() if public is None else public).order_by(model.id)

@@ -37,7 +37,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "before the revision": (Revisions, "keep"),
     "after the revision": (audit, "record"),
     "while the answer is rendered": (Repository, "document"),
-    "before the number": (action, "number_changes"),
+    "before the number": (action, "write_epilogue"),
 }
 
 

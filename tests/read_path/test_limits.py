@@ -151,7 +151,8 @@ async def test_login_has_a_policy_of_its_own(application: Application, database:
 
 @pytest.mark.parametrize(("policy", "route"), [("register", "register"), ("password_reset", "forgot-password")])
 async def test_what_sends_mail_has_a_policy_of_its_own(policy: str, route: str, database: str) -> None:
-    async with limited(**{policy: "2/3600"}) as strict, somebody(strict) as client, somebody(strict) as other:
+    quotas: Any = {policy: "2/3600"}
+    async with limited(**quotas) as strict, somebody(strict) as client, somebody(strict) as other:
         document = {"email": "somebody.limited@example.org", "password": "correct horse battery staple"}
         document = document if route == "register" else {"email": document["email"]}
         answers = [await client.post(f"/api/v1/auth/{route}", json=document) for _ in range(3)]

@@ -11,7 +11,28 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Text, bindparam, case, cast, false, func, null, or_, select, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    column,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
 
 from fastapi_application.crud.cache_tags import TAGS, tags_of_kinds
 from fastapi_application.crud.history.models import Change
@@ -27,11 +48,7 @@ CHANGES_LOCK = 7_355_610
 CHANGES = "changes"
 """The tag of what shows the feed."""
 _PENDING = "public_changes"
-_NUMBER = text("""
-    WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(:lock))
-    INSERT INTO change (kind, entity_id, slug, action, version)
-    SELECT given.* FROM turn, json_to_recordset(CAST(:changes AS json))
-        AS given(kind text, entity_id uuid, slug text, action text, version integer)""")
+_COLUMNS = (column("kind", Text), column("entity_id", Uuid), column("slug", Text), column("action", Text), column("version", Integer))
 
 type Action = Literal["create", "update", "delete"]
 
@@ -58,12 +75,19 @@ def forget_changes(session: AsyncSession) -> None:
     session.info.pop(_PENDING, None)
 
 
-async def number_changes(session: AsyncSession) -> None:
-    """Number the announced changes. Nothing but COMMIT may follow: others wait for their numbers."""
+def insert_changes(session: AsyncSession) -> Insert | None:
+    """Return the statement that numbers the announced changes, under the lock; None without any.
+
+    Nothing but COMMIT may follow: others wait for their numbers.
+    """
     changes: list[PublicChange] = session.info.pop(_PENDING, [])
-    if changes:
-        rows = orjson.dumps(changes, default=str).decode()
-        await session.execute(_NUMBER, {"lock": CHANGES_LOCK, "changes": rows})
+    if not changes:
+        return None
+    turn = select(func.pg_advisory_xact_lock(CHANGES_LOCK).label("taken")).cte("turn")
+    rows = cast(literal(orjson.dumps(changes, default=str).decode(), Text), JSON)
+    given = func.json_to_recordset(rows).table_valued(*_COLUMNS).render_derived("given", with_types=True)
+    source = select(*given.c).select_from(turn.join(given, true()))
+    return insert(Change.__table__).from_select([item.name for item in _COLUMNS], source)  # type: ignore[arg-type]
 
 
 async def changes_since(session: AsyncSession, since: int, limit: int) -> bytes:
