@@ -15,6 +15,7 @@ from fastapi_application.backup.places import Place, read_whole
 from fastapi_application.backup.programs import Programs, Running, find_programs, libpq_environment, running
 from fastapi_application.backup.sealing import unseal
 from fastapi_application.backup.snapshot import server_major
+from fastapi_application.crud.action import run_read_action
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -109,8 +110,9 @@ class Restore:
         return b"".join([chunk async for chunk in unseal(whole(), self._key, NAME)])
 
     async def _check_target(self, session: AsyncSession, manifest: Manifest, *, force: bool) -> _Target:
-        major, is_empty = await server_major(session), not await table_names(session)
-        await session.rollback()  # nothing of ours may be in the way of what psql does
+        # Over before it begins: nothing of ours may be in the way of what psql does.
+        major = await run_read_action(session, server_major, session)
+        is_empty = not await run_read_action(session, table_names, session)
         newest = manifest.postgresql
         if major < newest:
             raise BackupError(f"The backup is of PostgreSQL {newest} and this server is {major}: restore into {newest} or newer.")

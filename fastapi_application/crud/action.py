@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from fastapi_application.crud.epilogue import forget_deferred, write_epilogue
 from fastapi_application.crud.history.changes import forget_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -109,6 +110,14 @@ def _tell_read_cache(session: AsyncSession, kept: tuple[int, frozenset[str]] | N
     publisher: CachePublisher | None = session.info.get(PUBLISHER)
     if kept is not None and publisher is not None:
         on_commit(session, partial(publisher.publish, *kept), AfterCommit.CACHE_TAGS)
+
+
+@asynccontextmanager
+async def taken_back(session: AsyncSession) -> AsyncIterator[None]:
+    """Undo what the block writes: it was an attempt, to see what would come of it."""
+    async with session.begin_nested() as attempt:
+        yield
+        await attempt.rollback()
 
 
 async def _run_callbacks(session: AsyncSession) -> None:

@@ -31,8 +31,12 @@ SECRET = "a detail that only the log may have"
 
 
 def methods_of(path: str) -> set[str]:
-    """Return the methods that the document declares for a path, and HEAD wherever there is GET."""
-    methods = {operation.method for operation in operations() if operation.template == path}
+    """Return the methods that the document declares for a path, and HEAD wherever there is GET.
+
+    A path that has the form of another one with a reference is also that one, for the methods that it lacks itself.
+    """
+    alike = {path, f"{path.rpartition('/')[0]}/{{ref}}"}
+    methods = {operation.method for operation in operations() if operation.template in alike}
     return methods | ({"HEAD"} if "GET" in methods else set())
 
 

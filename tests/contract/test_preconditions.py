@@ -210,9 +210,11 @@ async def test_what_a_client_has_is_304(kind: str, anonymous: httpx.AsyncClient,
             for name in ("etag", "cache-control", "vary"):
                 assert answer.headers[name] == read.headers[name]
         assert (await client.head(path, headers={"If-None-Match": etag})).status_code == 304
-        bare = etag.strip('"')
+        bare = etag.strip('"').removesuffix(".gz")  # either form of the same content will do
         for if_none_match in ('"x"', bare, f'"{bare}x"', f'"{bare.rpartition(".")[0]}"', ""):
-            assert body(await client.get(path, headers={"If-None-Match": if_none_match})) == body(read)
+            again = await client.get(path, headers={"If-None-Match": if_none_match})
+            assert again.status_code == 200, (path, etag, if_none_match, dict(again.headers))
+            assert body(again) == body(read)
 
 
 async def test_a_changed_entity_is_not_304_alone_or_in_a_list(anonymous: httpx.AsyncClient, editor: httpx.AsyncClient, make: Make) -> None:

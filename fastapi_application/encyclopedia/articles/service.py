@@ -10,6 +10,7 @@ from sqlalchemy import select
 from fastapi_application.core.actor import Actor, sees_unpublished
 from fastapi_application.core.errors import ForbiddenError, NotAuthenticatedError
 from fastapi_application.crud import audit
+from fastapi_application.crud.action import taken_back
 from fastapi_application.crud.history.changes import PublicChange, announce
 from fastapi_application.crud.history.documents import Json, referring_by_todays_slugs
 from fastapi_application.crud.history.revisions import Edit
@@ -119,10 +120,9 @@ class ArticleService(EntityService[Article, ArticleWrite]):
     async def _tried(self, entity: Article, body: ArticleWrite, actor: Actor) -> tuple[bool, Json, Json]:
         """Make the change, look at it and take it back: whatever would forbid it is found now, not at its approval."""
         published = await self.repository.snapshot(entity.id, self.write_schema)
-        async with self.session.begin_nested() as attempt:
+        async with taken_back(self.session):
             differs = await self.save(entity, published, body, actor)
             document, state = await self.revisions.rendered(entity.id)
-            await attempt.rollback()
         await self.session.refresh(entity)
         return differs, document, state
 

@@ -101,7 +101,8 @@ class ImageService(EntityService[Image, ImageWrite]):
 
     async def delete(self, ref: str, if_match: frozenset[str], actor: Actor, comment: str | None = None) -> None:
         """Delete an image that nothing uses. Its files go after the commit, however long the storage is away."""
-        sha256 = (await self.repository.lock(ref, deletes=True)).sha256
+        image, _ = await self.repository.lock(ref, deletes=True)
+        sha256 = image.sha256
         await super().delete(ref, if_match, actor, comment)
         await enqueue(self.session, REMOVE_JOB, {"sha256": sha256})
 
