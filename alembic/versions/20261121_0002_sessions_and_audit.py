@@ -22,6 +22,8 @@ FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse_change()""",
     """
 CREATE TRIGGER audit_entry_not_truncated BEFORE TRUNCATE ON audit_entry
 FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse_change()""",
+    "ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_append_only",
+    "ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_not_truncated",
 )
 
 
@@ -105,6 +107,13 @@ def upgrade() -> None:
     op.create_index("ix_refresh_token_session_id", "refresh_token", ["session_id"], unique=False)
     for statement in _APPEND_ONLY:
         op.execute(statement)
+    # A volatile default rewrites the table: it has some accounts, not millions.
+    op.execute(
+        """
+-- squawk-ignore adding-field-with-default, adding-not-nullable-field
+ALTER TABLE "user" ADD COLUMN security_stamp UUID DEFAULT gen_random_uuid() NOT NULL
+"""
+    )
     op.add_column("access_token", sa.Column("session_id", sa.Uuid(), nullable=True))
     # The table has a quarter of an hour of logins, and the new column nothing yet: both are a matter of milliseconds.
     op.execute(
@@ -126,6 +135,7 @@ def downgrade() -> None:
     op.drop_constraint(op.f("fk_access_token_session_id"), "access_token", type_="foreignkey")
     op.drop_index("ix_access_token_session_id", table_name="access_token")
     op.drop_column("access_token", "session_id")
+    op.drop_column("user", "security_stamp")
     op.drop_index("ix_refresh_token_session_id", table_name="refresh_token")
     op.drop_index("ix_refresh_token_expires_at", table_name="refresh_token")
     op.drop_table("refresh_token")

@@ -30,7 +30,7 @@ async def keep_an_administrator(session: AsyncSession, *, without: uuid.UUID) ->
         StateConflictError: the account is the last one.
 
     """
-    active = select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update()
+    active = select(User.id).where(User.is_superuser, User.is_active).order_by(User.id).with_for_update(key_share=True)
     administrators = set(await session.scalars(active))
     if administrators == {without}:
         raise StateConflictError("This is the last administrator.")
@@ -63,12 +63,16 @@ class AdministrationService:
 
         Raises:
             NotFoundError: there is none with this id.
-            StateConflictError: nobody would be an administrator any more.
+            StateConflictError: nobody would be an administrator any more, or its owner has left.
+            NotAuthenticatedError: the administrator's session has ended meanwhile.
 
         """
         if body.is_active is False or body.is_superuser is False or body.role not in (None, "administrator"):
             await keep_an_administrator(self.session, without=user_id)
         user = _found(await self.users.lock(user_id))
+        await SessionService(self.session).confirm(administrator)
+        if user.is_anonymised:
+            raise StateConflictError("The owner of this account has left.")
         before = {"role": str(user.effective_role), "is_active": user.is_active}
         await self.users.update(user, _rights(body))
         after = {"role": str(user.effective_role), "is_active": user.is_active}

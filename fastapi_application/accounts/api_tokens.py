@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select
 from fastapi_application.accounts import audit
 from fastapi_application.accounts.models import ApiToken, User
 from fastapi_application.accounts.schemas import ApiTokenCreate, ApiTokenCreated, ApiTokenList, ApiTokenRead
+from fastapi_application.accounts.sessions import SessionService
 from fastapi_application.accounts.tokens import API_PREFIX, hash_token, new_token
 from fastapi_application.core.errors import FieldError, NotFoundError, StateConflictError, ValidationFailedError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from fastapi_application.accounts.audit import Origin
+    from fastapi_application.accounts.authentication import Identity
 
 MAX_TOKENS = 50
 LONGEST_LIFE = timedelta(days=366)
@@ -31,16 +33,19 @@ class ApiTokenService:
         """Bind the service to the action's session."""
         self.session = session
 
-    async def create(self, user_id: uuid.UUID, body: ApiTokenCreate, origin: Origin) -> ApiTokenCreated:
+    async def create(self, identity: Identity, body: ApiTokenCreate, origin: Origin) -> ApiTokenCreated:
         """Create a token and show it this once.
 
         Raises:
             ValidationFailedError: it expires in the past, or too late.
+            NotAuthenticatedError: the session has ended meanwhile.
             StateConflictError: the account has too many.
 
         """
         _check_expiry(body.expires_at)
-        await self.session.execute(select(User.id).where(User.id == user_id).with_for_update())
+        user_id = identity.user_id
+        await self.session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+        await SessionService(self.session).confirm(identity)
         if (await self.session.scalar(select(func.count()).where(ApiToken.user_id == user_id)) or 0) >= MAX_TOKENS:
             raise StateConflictError(f"An account has at most {MAX_TOKENS} tokens; revoke one first.")
         token = new_token(API_PREFIX)

@@ -34,7 +34,7 @@ async def create_token(
     identity: SignedInDep, body: Annotated[ApiTokenCreate, parsed(ApiTokenCreate)], session: SessionDep, origin: OriginDep
 ) -> ApiTokenCreated:
     """For a script: it can do what its scopes say and your role allows, never manage your account. Shown this once."""
-    return await run_crud_action(session, ApiTokenService(session).create, identity.user_id, body, origin)
+    return await run_crud_action(session, ApiTokenService(session).create, identity, body, origin)
 
 
 @router.delete(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LAST_USE_IS_NOTED_EACH = timedelta(minutes=5)
 READ = "read"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):  # type: ignore[type-var] # see models.User
@@ -160,6 +161,9 @@ async def get_identity(request: Request, session: SessionDep, token: Annotated[s
     """
     if token is None:
         return None
+    if request.method not in _SAFE and not request.headers.get("content-type", "").startswith("multipart/"):
+        # The rest of the request first: whoever sends it slowly must not act with rights that were lost meanwhile.
+        await request.body()
     identity = await run_read_action(session, identify, session, token)
     session.expunge_all()
     if identity is None:
@@ -203,6 +207,20 @@ async def get_known(identity: IdentityDep) -> Identity:
 KnownDep = Annotated[Identity, Depends(get_known)]
 
 
+async def get_reader(identity: KnownDep) -> Identity:
+    """Return who reads what only they may see.
+
+    Raises:
+        ForbiddenError: it is a personal API token that may not read.
+
+    """
+    _need_scope(identity.actor, READ)
+    return identity
+
+
+ReaderDep = Annotated[Identity, Depends(get_reader)]
+
+
 async def get_signed_in(identity: KnownDep) -> Identity:
     """Return whose account it is that is about to change: signed in, not a script.
 
@@ -233,6 +251,25 @@ async def get_administrator(identity: SignedInDep) -> Identity:
 AccountAdministratorDep = Annotated[Identity, Depends(get_administrator)]
 
 
+async def get_verified_administrator(identity: AccountAdministratorDep) -> Identity:
+    """Return the administrator who changes something.
+
+    Raises:
+        EmailNotVerifiedError: the address is not proven.
+
+    """
+    return _verified(identity)
+
+
+VerifiedAdministratorDep = Annotated[Identity, Depends(get_verified_administrator)]
+
+
+def _verified(identity: Identity) -> Identity:
+    if not identity.actor.is_verified:
+        raise EmailNotVerifiedError
+    return identity
+
+
 def require(role: Role) -> Any:
     """Build the dependency of a route that writes: a verified account with the role or a higher one.
 
@@ -240,11 +277,9 @@ def require(role: Role) -> Any:
     """
 
     async def get_writer(request: Request, identity: KnownDep) -> Actor:
-        actor = identity.actor
+        actor = _verified(identity).actor
         if not actor.has_role(role):
             raise ForbiddenError
-        if not actor.is_verified:
-            raise EmailNotVerifiedError
         _need_scope(actor, f"write:{request.scope['path'].split('/')[3]}")
         return actor
 

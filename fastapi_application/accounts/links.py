@@ -1,6 +1,7 @@
 """The tokens of mailed links: signed with FastAPI Users' JWT helpers, bound to the state of the account.
 
-A link works once and dies when the address or the password changes, because it carries a fingerprint of both.
+A link works once and dies when the address, the password or the state changes, for good: it carries a fingerprint of
+them, and of a stamp that never comes back as they may.
 """
 
 from __future__ import annotations
@@ -80,5 +81,5 @@ def check_fingerprint(link: Link, user: User | None, fingerprint: str) -> User:
 
 
 def _fingerprint(link: Link, user: User) -> str:
-    state = [user.email, user.hashed_password, *([str(user.is_verified)] if link is Link.VERIFY else [])]
+    state = [str(user.security_stamp), user.email, user.hashed_password, *([str(user.is_verified)] if link is Link.VERIFY else [])]
     return hmac.new(link.secret.encode(), "\n".join(state).encode(), hashlib.sha256).hexdigest()[:32]

@@ -42,7 +42,11 @@ FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse_change()""",
     """
 CREATE TRIGGER audit_entry_not_truncated BEFORE TRUNCATE ON audit_entry
 FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse_change()""",
+    "ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_append_only",
+    "ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_not_truncated",
 )
+NO_PASSWORD = "!"  # noqa: S105
+"""Begins what stands in the place of a hash where no password is right."""
 _ROLES = ", ".join(f"'{role}'" for role in Role if role is not Role.ADMINISTRATOR)
 
 
@@ -75,7 +79,14 @@ class User(Base):
     is_superuser: Mapped[bool] = mapped_column(Boolean, server_default=false())
     is_active: Mapped[bool] = mapped_column(Boolean, server_default=true())
     is_verified: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    # Changes with the address, the password and the state, and never comes back: what mailed links are bound to.
+    security_stamp: Mapped[uuid.UUID] = mapped_column(server_default=func.gen_random_uuid())
     created_at: Mapped[datetime] = _now()
+
+    @property
+    def is_anonymised(self) -> bool:
+        """Whether its owner has left: nobody can be it again."""
+        return self.hashed_password.startswith(NO_PASSWORD)
 
     @property
     def effective_role(self) -> Role:

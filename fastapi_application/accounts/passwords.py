@@ -16,6 +16,7 @@ from fastapi_users.password import PasswordHelper
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from fastapi_application.accounts.models import NO_PASSWORD
 from fastapi_application.core.errors import FieldError, ServiceUnavailableError, ValidationFailedError
 
 if TYPE_CHECKING:
@@ -90,14 +91,15 @@ async def hash_password(password: str) -> str:
 
 
 async def verify_password(password: str, hashed: str | None) -> bool:
-    """Whether the password belongs to the hash; None stands for an unknown account and costs the same.
+    """Whether the password belongs to the hash; None, for an unknown account, and what is no hash cost the same.
 
     Raises:
         ServiceUnavailableError: too many logins are waiting.
 
     """
-    matches, _ = await _run(lambda: _helper.verify_and_update(_normalised(password), hashed or _DUMMY_HASH))
-    return matches and hashed is not None
+    known = hashed if hashed is not None and not hashed.startswith(NO_PASSWORD) else None
+    matches, _ = await _run(lambda: _helper.verify_and_update(_normalised(password), known or _DUMMY_HASH))
+    return matches and known is not None
 
 
 def _normalised(password: str) -> str:

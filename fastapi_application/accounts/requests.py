@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from fastapi_application.accounts.schemas import UserRead
-from fastapi_application.core.errors import NotFoundError
+from fastapi_application.core.errors import NotFoundError, UnsupportedMediaTypeError
 from fastapi_application.crud.bodies import JSON, parse_body, read_json, refuse_query
 from fastapi_application.crud.declarations import request_body
 from fastapi_application.crud.schemas import parse_uuid
@@ -33,7 +33,9 @@ def parsed(schema: type[BaseModel], read_only: frozenset[str] = frozenset()) -> 
     """Build the dependency that reads and checks a JSON body; declare it after the actor's."""
 
     async def get_parsed(request: Request) -> BaseModel:
-        return parse_body(schema, await read_json(request, JSON), read_only)
+        value = await read_json(request, JSON)
+        await refuse_query(request)
+        return parse_body(schema, value, read_only)
 
     return Depends(get_parsed)
 
@@ -57,3 +59,18 @@ async def get_path_id(identifier: str) -> uuid.UUID:
 
 PathId = Annotated[uuid.UUID, Depends(get_path_id)]
 NoQuery = Depends(refuse_query)
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+async def refuse_what_is_no_form(request: Request) -> None:
+    """Refuse other content types.
+
+    Raises:
+        UnsupportedMediaTypeError: this one.
+
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _FORMS:
+        raise UnsupportedMediaTypeError(f"Send {_FORMS[0]}.", headers={"Accept-Post": _FORMS[0]})
+
+
+FormOnly = Depends(refuse_what_is_no_form)

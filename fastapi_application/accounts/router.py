@@ -7,7 +7,7 @@ from fastapi import Depends, Form, status
 from fastapi_application.accounts.audit import OriginDep
 from fastapi_application.accounts.authentication import SignedInDep
 from fastapi_application.accounts.passwords import check_new_password, hash_password, verify_password
-from fastapi_application.accounts.requests import NoQuery, PathId, account_router, json_request, parsed
+from fastapi_application.accounts.requests import FormOnly, NoQuery, PathId, account_router, json_request, parsed
 from fastapi_application.accounts.schemas import (
     Accepted,
     AddressOnly,
@@ -37,9 +37,15 @@ router = account_router("/auth")
     operation_id="auth_login",
     summary="Sign in",
     dependencies=[LOGIN_LIMIT],
-    responses=problem_responses(400, 422, 503),
+    responses=problem_responses(400, 415, 422, 503),
 )
-async def login(form: Annotated[LoginForm, Form()], session: SessionDep, origin: OriginDep) -> TokenAnswer:
+async def login(
+    _form: Annotated[None, FormOnly],
+    form: Annotated[LoginForm, Form()],
+    session: SessionDep,
+    origin: OriginDep,
+    _query: Annotated[None, NoQuery],
+) -> TokenAnswer:
     """Exchange an address and a password for a short-lived access token and a refresh token.
 
     After repeated failures the wait grows: 429 `login_throttled`.
@@ -78,7 +84,7 @@ async def refresh(body: Annotated[Refresh, parsed(Refresh)], session: SessionDep
 )
 async def logout(identity: SignedInDep, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]) -> None:
     """End the session that this request's token belongs to, and with it its refresh token."""
-    await run_crud_action(session, SessionService(session).end, identity, identity.session_id, origin)
+    await run_crud_action(session, SessionService(session).log_out, identity, origin)
 
 
 async def _refuse_if_closed() -> None:

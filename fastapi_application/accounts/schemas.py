@@ -37,6 +37,14 @@ def parse_address(email: str) -> str:
     return address
 
 
+def comparable_address(text: str) -> str:
+    """Return the stored form of what somebody signs in with, be it an address or not."""
+    try:
+        return parse_address(text)
+    except PydanticCustomError:
+        return normalise_address(text).replace("\0", "�")
+
+
 def _known_scope(scope: str) -> str:
     if scope not in known_scopes():
         code = "unknown_scope"

@@ -15,11 +15,11 @@ from fastapi_application.accounts.administration import keep_an_administrator
 from fastapi_application.accounts.api_tokens import ApiTokenService
 from fastapi_application.accounts.links import Link, check_fingerprint, read_subject
 from fastapi_application.accounts.mails import mail_to_account, mail_to_address
-from fastapi_application.accounts.models import KnownNetwork, User
-from fastapi_application.accounts.schemas import ANONYMISED, Registration, TokenAnswer, UserRead
+from fastapi_application.accounts.models import NO_PASSWORD, KnownNetwork, User
+from fastapi_application.accounts.schemas import ANONYMISED, Registration, TokenAnswer, UserRead, comparable_address
 from fastapi_application.accounts.sessions import SessionService
 from fastapi_application.accounts.throttle import Counters
-from fastapi_application.accounts.user_database import UserDatabase, normalise_address
+from fastapi_application.accounts.user_database import UserDatabase
 from fastapi_application.core.actor import Role
 from fastapi_application.core.client import network_of
 from fastapi_application.core.errors import InvalidCredentialsError, NotAuthenticatedError
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from fastapi_application.accounts.audit import Origin
-
-# Argon2's output has another form: no password belongs to it.
-_NO_PASSWORD = "!"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ class AccountService:
         """
         network = network_of(origin.address)
         is_here = and_(KnownNetwork.user_id == User.id, KnownNetwork.network == network)
-        normalised = normalise_address(address).replace("\0", "�")
+        normalised = comparable_address(address)
         statement = select(User.id, User.hashed_password, User.is_active, KnownNetwork.user_id).outerjoin(KnownNetwork, is_here)
         row = (await self.session.execute(statement.where(User.email == normalised))).one_or_none()
         counters = Counters.of(normalised, network, is_known=row is not None and row[3] is not None)
@@ -168,8 +165,9 @@ class AccountService:
         user_id, fingerprint = read_subject(Link.RESET, token)
         user = check_fingerprint(Link.RESET, await self.users.lock(user_id), fingerprint)
         await self._set_password(user, hashed_password)
-        # Whoever reads the mailbox is the owner: a stranger's failures do not keep them waiting.
-        await throttle.forgive_address(self.session, user.email)
+        # Whoever reads the mailbox is the owner: failures, a stranger's or their own, do not keep them waiting.
+        networks = await self.session.scalars(select(KnownNetwork.network).where(KnownNetwork.user_id == user.id))
+        await throttle.forgive_address(self.session, user.email, list(networks))
         audit.record(self.session, "password_reset", actor_id=user.id, user_id=user.id, origin=origin)
 
     # --- one's own account ------------------------------------------------------------------------------------------
@@ -200,13 +198,15 @@ class AccountService:
             InvalidCredentialsError: the password was changed meanwhile.
 
         """
+        changes = dict(changes)  # an action may run twice
         user = await (self._own(user_id) if hashed_before is None else self._lock_verified(user_id, hashed_before))
         details: dict[str, Any] = {"actor_id": user_id, "user_id": user_id, "origin": origin}
         if (hashed_password := changes.pop("hashed_password", None)) is not None:
             await self._set_password(user, hashed_password)
             audit.record(self.session, "password_changed", **details)
         if changes.get("email", user.email) != user.email:
-            await mail_to_account(self.session, MailTemplate.ADDRESS_CHANGED, user_id, recipient=user.email)
+            if user.is_verified:  # else the old address may be a stranger's, who would be bombed with mails
+                await mail_to_account(self.session, MailTemplate.ADDRESS_CHANGED, user_id, recipient=user.email)
             changes["is_verified"] = False
             audit.record(self.session, "address_changed", **details)
         await self.users.update(user, changes)
@@ -227,7 +227,7 @@ class AccountService:
         await self.sessions.end_all(user_id)
         await ApiTokenService(self.session).revoke_all(user_id)
         await self.session.execute(delete(KnownNetwork).where(KnownNetwork.user_id == user_id))
-        nobody = {"email": ANONYMISED.format(id=user_id), "display_name": None, "hashed_password": _NO_PASSWORD + secrets.token_hex(8)}
+        nobody = {"email": ANONYMISED.format(id=user_id), "display_name": None, "hashed_password": NO_PASSWORD + secrets.token_hex(8)}
         await self.users.update(user, {**nobody, "is_active": False, "is_verified": False, "is_superuser": False, "role": Role.READER})
         audit.record(self.session, "left", actor_id=user_id, user_id=user_id, origin=origin)
 

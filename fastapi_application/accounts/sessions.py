@@ -14,7 +14,13 @@ from fastapi_application.accounts.models import AccessToken, RefreshToken, User,
 from fastapi_application.accounts.schemas import SessionList, SessionRead, TokenAnswer
 from fastapi_application.accounts.tokens import REFRESH_PREFIX, hash_token, new_token
 from fastapi_application.core.config import get_settings
-from fastapi_application.core.errors import AppError, NotFoundError, RefreshTokenInvalidError, RefreshTokenReusedError
+from fastapi_application.core.errors import (
+    AppError,
+    NotAuthenticatedError,
+    NotFoundError,
+    RefreshTokenInvalidError,
+    RefreshTokenReusedError,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,7 +56,10 @@ class SessionService:
         if user_session is None:
             return RefreshTokenInvalidError()
         # Read behind the lock: of two that come at once, the second finds the token used.
-        used_at, expires_at = (await self.session.execute(_state_of(hashed))).one()
+        state = (await self.session.execute(_state_of(hashed))).one_or_none()
+        if state is None:  # swept meanwhile
+            return RefreshTokenInvalidError()
+        used_at, expires_at = state
         if used_at is not None:
             await self._end_family(user_session, origin)
             return RefreshTokenReusedError()
@@ -69,20 +78,45 @@ class SessionService:
         rows = await self.session.scalars(select(UserSession).where(*live).order_by(UserSession.last_used_at.desc(), UserSession.id))
         return SessionList(items=[_render(row, identity.session_id) for row in rows])
 
-    async def end(self, identity: Identity, session_id: uuid.UUID | None, origin: Origin) -> None:
+    async def end(self, identity: Identity, session_id: uuid.UUID, origin: Origin) -> None:
         """End one session of the account.
 
         Raises:
             NotFoundError: it has none with this id.
 
         """
+        if not await self._end(identity, session_id, "session_ended", origin):
+            raise NotFoundError
+
+    async def log_out(self, identity: Identity, origin: Origin) -> None:
+        """End the session that asks.
+
+        Raises:
+            NotAuthenticatedError: it was ended a moment ago.
+
+        """
+        if not await self._end(identity, identity.session_id, "logout", origin):
+            raise NotAuthenticatedError
+
+    async def _end(self, identity: Identity, session_id: uuid.UUID | None, action: str, origin: Origin) -> bool:
         own = (UserSession.id == session_id, UserSession.user_id == identity.user_id, UserSession.ended_at.is_(None))
         ended = await self.session.execute(delete(UserSession).where(*own).returning(UserSession.id))
         if ended.one_or_none() is None:
-            raise NotFoundError
-        action = "logout" if session_id == identity.session_id else "session_ended"
+            return False
         values: dict[str, Any] = {"actor_id": identity.user_id, "user_id": identity.user_id, "origin": origin}
         audit.record(self.session, action, session_id=str(session_id), **values)
+        return True
+
+    async def confirm(self, identity: Identity) -> None:
+        """Make sure, behind the lock on its account, that the session that asks has not ended since it was looked up.
+
+        Raises:
+            NotAuthenticatedError: it has.
+
+        """
+        live = select(UserSession.id).where(UserSession.id == identity.session_id, UserSession.ended_at.is_(None))
+        if await self.session.scalar(live) is None:
+            raise NotAuthenticatedError
 
     async def end_own(self, identity: Identity, origin: Origin) -> None:
         """End all sessions of the account, this one too."""

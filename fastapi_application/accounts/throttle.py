@@ -1,8 +1,8 @@
 """Slows down guessing: after some wrong passwords each further one doubles the wait.
 
 Failures count for the account and for the network that they come from. At a network that the account has signed in from
-before, only that network's own failures count: a stranger cannot keep the owner out. A wait is never longer than
-`AUTH__LOGIN_MAX_WAIT_S`, and asking again during it does not prolong it.
+before, only failures for this account from there count: neither a stranger nor a neighbour can keep the owner out. A wait
+is never longer than `AUTH__LOGIN_MAX_WAIT_S`, and asking again during it does not prolong it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from fastapi_application.core.config import get_settings
 from fastapi_application.core.errors import LoginThrottledError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
 NETWORK_FACTOR = 10
@@ -30,6 +32,7 @@ FORGOTTEN_AFTER = 4
 FIRST_WAIT_S = 1.0
 """Seconds; each further failure doubles it."""
 _MAX_DOUBLINGS = 30
+_MAX_FAILURES = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,18 @@ class Counters:
     """What a login attempt counts for."""
 
     account: str
-    network: str
+    network: str | None
 
     @classmethod
     def of(cls, address: str, network: str, *, is_known: bool) -> Counters:
-        """Name the counters of an attempt for this account's address from this network."""
-        account = f"{address}\n{network}" if is_known else address
-        return cls(_key("account", account), _key("network", network))
+        """Name the counters of an attempt for this account's address from this network.
+
+        Where the account has signed in before, one counter of both is all: its owner does not wait for what
+        neighbours do, and a neighbour who guesses is slowed down by it just the same.
+        """
+        if is_known:
+            return cls(_key("account", f"{address}\n{network}"), None)
+        return cls(_key("account", address), _key("network", network))
 
 
 def _key(kind: str, value: str) -> str:
@@ -57,7 +65,7 @@ async def check(session: AsyncSession, counters: Counters, *, lock: bool = False
         LoginThrottledError: with the time to wait, in seconds.
 
     """
-    statement = select(LoginFailure.blocked_until).where(LoginFailure.key.in_([counters.account, counters.network]))
+    statement = select(LoginFailure.blocked_until).where(LoginFailure.key.in_([key for key in (counters.account, counters.network) if key]))
     if lock:
         statement = statement.order_by(LoginFailure.key).with_for_update()
     times = [time for time in await session.scalars(statement) if time is not None]
@@ -75,7 +83,8 @@ async def count_failure(session: AsyncSession, counters: Counters) -> None:
     """
     free = get_settings().auth.login_free_failures
     await count(session, counters.account, free)
-    await count(session, counters.network, free * NETWORK_FACTOR)
+    if counters.network is not None:
+        await count(session, counters.network, min(free * NETWORK_FACTOR, _MAX_FAILURES))
 
 
 async def count(session: AsyncSession, key: str, free: int) -> None:
@@ -110,9 +119,10 @@ async def forgive(session: AsyncSession, account: str) -> None:
     await session.execute(delete(LoginFailure).where(LoginFailure.key == account))
 
 
-async def forgive_address(session: AsyncSession, address: str) -> None:
-    """Forget what strangers have failed for an account."""
-    await forgive(session, _key("account", address))
+async def forgive_address(session: AsyncSession, address: str, networks: Sequence[str]) -> None:
+    """Forget what was failed for an account, by strangers and from the networks that it knows."""
+    for network in (None, *networks):
+        await forgive(session, _key("account", address if network is None else f"{address}\n{network}"))
 
 
 async def sweep(session: AsyncSession) -> None:

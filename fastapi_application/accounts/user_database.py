@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 
+_KILLS_LINKS = ("email", "hashed_password", "is_active")
+
+
 def normalise_address(email: str) -> str:
-    """Return the form in which an address is stored and compared."""
-    folded = unicodedata.normalize("NFC", email.strip()).casefold()
-    return unicodedata.normalize("NFC", folded)
+    """Return the form in which an address is stored and compared.
+
+    Lower case, not folded: folding makes another domain of one with ß, and the mail would go to a stranger.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", email.strip()).lower())
 
 
 class UserDatabase(SQLAlchemyUserDatabase[User, uuid.UUID]):  # type: ignore[type-var] # see models.User
@@ -41,8 +46,12 @@ class UserDatabase(SQLAlchemyUserDatabase[User, uuid.UUID]):  # type: ignore[typ
         return found.scalar_one_or_none()
 
     async def lock(self, identifier: uuid.UUID) -> User | None:
-        """Find an account and keep others from changing it until the action ends."""
-        statement = select(User).where(User.id == identifier).with_for_update().execution_options(populate_existing=True)
+        """Find an account and keep others from changing it until the action ends.
+
+        Tokens that refer to it may still be issued (`NO KEY UPDATE`): a refresh holds its session's row and waits for
+        nobody who is about to end that session.
+        """
+        statement = select(User).where(User.id == identifier).with_for_update(key_share=True).execution_options(populate_existing=True)
         return (await self.session.execute(statement)).scalar_one_or_none()
 
     async def create(self, create_dict: dict[str, Any]) -> User:
@@ -59,7 +68,9 @@ class UserDatabase(SQLAlchemyUserDatabase[User, uuid.UUID]):  # type: ignore[typ
         return identifier
 
     async def update(self, user: User, update_dict: dict[str, Any]) -> User:
-        """Change an account."""
+        """Change an account. Links that were mailed before do not outlive a change of address, password or state."""
+        if any(key in update_dict and update_dict[key] != getattr(user, key) for key in _KILLS_LINKS):
+            user.security_stamp = uuid.uuid4()
         for key, value in update_dict.items():
             setattr(user, key, value)
         await self.session.flush()

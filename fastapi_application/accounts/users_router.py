@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from fastapi_application.accounts.administration import AdministrationService
 from fastapi_application.accounts.audit import Origin, OriginDep
-from fastapi_application.accounts.authentication import AccountAdministratorDep, KnownDep, SignedInDep
+from fastapi_application.accounts.authentication import AccountAdministratorDep, ReaderDep, SignedInDep, VerifiedAdministratorDep
 from fastapi_application.accounts.passwords import check_new_password, hash_password, verify_password
 from fastapi_application.accounts.requests import READ_ONLY, NoQuery, PathId, account_router, json_request, parsed
 from fastapi_application.accounts.schemas import (
@@ -21,8 +21,8 @@ from fastapi_application.accounts.schemas import (
     UserQuery,
     UserRead,
 )
-from fastapi_application.accounts.service import AccountService
-from fastapi_application.core.errors import InvalidCredentialsError
+from fastapi_application.accounts.service import AccountService, Candidate
+from fastapi_application.core.errors import DuplicateError, InvalidCredentialsError
 from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.dependencies import SessionDep
@@ -33,8 +33,8 @@ _PROFILE_READ_ONLY = READ_ONLY - set(ProfilePatch.model_fields)
 _USER_READ_ONLY = READ_ONLY - set(UserPatch.model_fields)
 
 
-@router.get("/me", operation_id="users_me_read", summary="Read your account", responses=problem_responses(401, 422, 503))
-async def read_me(identity: KnownDep, session: SessionDep, _query: Annotated[None, NoQuery]) -> UserRead:
+@router.get("/me", operation_id="users_me_read", summary="Read your account", responses=problem_responses(401, 403, 422, 503))
+async def read_me(identity: ReaderDep, session: SessionDep, _query: Annotated[None, NoQuery]) -> UserRead:
     """Show the account that this request's token stands for."""
     return await run_crud_action(session, AccountService(session).read, identity.user_id)
 
@@ -53,14 +53,20 @@ async def patch_me(
 
     A new address has to be verified before you can write again; the old one is told.
     """
+    service = AccountService(session)
     changes: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"current_password"})
-    hashed_before = None
-    if changes.keys() & {"email", "password"}:
-        address, hashed_before = await _prove(session, identity.user_id, body.current_password, origin)
-        if (password := changes.pop("password", None)) is not None:
-            check_new_password(password, changes.get("email", address))
-            changes["hashed_password"] = await hash_password(password)
-    return await run_crud_action(session, AccountService(session).change_own, identity.user_id, changes, hashed_before, origin)
+    if not changes.keys() & {"email", "password"}:
+        return await run_crud_action(session, service.change_own, identity.user_id, changes, None, origin)
+    address, candidate = await _prove(session, identity.user_id, body.current_password, origin)
+    if (password := changes.pop("password", None)) is not None:
+        check_new_password(password, changes.get("email", address))
+        changes["hashed_password"] = await hash_password(password)
+    try:
+        return await run_crud_action(session, service.change_own, identity.user_id, changes, candidate.hashed_password, origin)
+    except DuplicateError:
+        # That an address is taken is told only to somebody signed in, and ever more slowly.
+        await run_crud_action(session, service.count_failure, candidate)
+        raise
 
 
 @router.delete(
@@ -73,19 +79,19 @@ async def patch_me(
 )
 async def delete_me(identity: SignedInDep, body: Annotated[Deletion, parsed(Deletion)], session: SessionDep, origin: OriginDep) -> None:
     """Name and address go, all sessions end; what the account has written stays, by nobody in particular."""
-    _, hashed_before = await _prove(session, identity.user_id, body.current_password, origin)
-    await run_crud_action(session, AccountService(session).leave, identity.user_id, hashed_before, origin)
+    _, candidate = await _prove(session, identity.user_id, body.current_password, origin)
+    await run_crud_action(session, AccountService(session).leave, identity.user_id, candidate.hashed_password, origin)
 
 
-async def _prove(session: AsyncSession, user_id: uuid.UUID, password: str, origin: Origin) -> tuple[str, str | None]:
-    """Check the current password; return the address and the hash that it was compared with. Failures are counted as a login's."""
+async def _prove(session: AsyncSession, user_id: uuid.UUID, password: str, origin: Origin) -> tuple[str, Candidate]:
+    """Check the current password; return the address and what it was compared with. Failures are counted as a login's."""
     service = AccountService(session)
     address, candidate = await run_crud_action(session, service.find_own, user_id, origin)
     session.expunge_all()
     if not password or not await verify_password(password, candidate.hashed_password):
         await run_crud_action(session, service.count_failure, candidate)
         raise InvalidCredentialsError("The current password is wrong.")
-    return address, candidate.hashed_password
+    return address, candidate
 
 
 @router.get("", operation_id="users_list", summary="List accounts", responses=problem_responses(401, 403, 422, 503))
@@ -108,7 +114,7 @@ async def read_user(_: AccountAdministratorDep, identifier: PathId, session: Ses
     responses=problem_responses(400, 401, 403, 404, 409, 415, 422, 503),
 )
 async def patch_user(
-    administrator: AccountAdministratorDep,
+    administrator: VerifiedAdministratorDep,
     body: Annotated[UserPatch, parsed(UserPatch, _USER_READ_ONLY)],
     identifier: PathId,
     session: SessionDep,

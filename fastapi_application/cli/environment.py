@@ -39,7 +39,7 @@ def environment(*, redis: bool = True) -> Iterator[Settings]:
     configure_logging(get_settings().log)
     need_postgres, need_redis = not settings.db.is_configured, redis and not settings.redis.is_configured
     if settings.made_up_secrets:
-        _set(_local_secrets(settings.local.dir, settings.made_up_secrets))
+        set_variables(_local_secrets(settings.local.dir, settings.made_up_secrets))
     if not (need_postgres or need_redis):
         yield get_settings()
         return
@@ -51,16 +51,17 @@ def environment(*, redis: bool = True) -> Iterator[Settings]:
     from fastapi_application.local.servers import local_servers  # noqa: PLC0415
 
     with local_servers(settings.local.dir, postgres=need_postgres, redis=need_redis) as variables:
-        _set(variables)
+        set_variables(variables)
         yield get_settings()
 
 
 def _use_human_log_on_a_terminal(settings: Settings) -> None:
     if settings.app.mode == "local" and sys.stderr.isatty() and "format" not in settings.log.model_fields_set:
-        _set({"LOG__FORMAT": "human"})
+        set_variables({"LOG__FORMAT": "human"})
 
 
-def _set(variables: dict[str, str]) -> None:
+def set_variables(variables: dict[str, str]) -> None:
+    """Set what this process and those that it starts read as settings."""
     os.environ.update(variables)
     get_settings.cache_clear()
 

@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from fastapi_application.cli.companion import companion
-from fastapi_application.cli.environment import environment
+from fastapi_application.cli.environment import environment, set_variables
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.config import get_settings
 from fastapi_application.middleware.http_protocol import BoundedHttpToolsProtocol
@@ -37,7 +37,8 @@ EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not listened on
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
-    with closing(_listen(arguments)) as listener, environment():
+    with closing(_listen(arguments)) as listener, environment() as settings:
+        _name_the_service(settings, listener)
         _serve(listener, arguments)
     return 0
 
@@ -47,6 +48,7 @@ def local(arguments: argparse.Namespace) -> int:
     with closing(_listen(arguments)) as listener, environment() as settings:
         from fastapi_application.cli.data import prepare  # noqa: PLC0415 - Alembic and the data, which `serve` needs not
 
+        _name_the_service(settings, listener)
         prepare(settings)
         print(_first_screen(settings, listener), flush=True)
         with companion():
@@ -141,10 +143,20 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _first_screen(settings: Settings, listener: socket.socket) -> str:
+def _name_the_service(settings: Settings, listener: socket.socket) -> None:
+    """On somebody's own machine, links in mails lead to the port that is served."""
+    if settings.app.mode == "local" and "public_url" not in settings.app.model_fields_set:
+        set_variables({"APP__PUBLIC_URL": _address_of(listener)})
+
+
+def _address_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     name = "localhost" if host in EVERY_ADDRESS or host.startswith("127.") else f"[{host}]" if ":" in host else host
-    base = f"http://{name}:{port}"
+    return f"http://{name}:{port}"
+
+
+def _first_screen(settings: Settings, listener: socket.socket) -> str:
+    base = _address_of(listener)
     database = "the embedded PostgreSQL" if settings.db.host and settings.db.host.startswith("/") else "your PostgreSQL"
     return f"""
 FrankenJet API: an encyclopedia of aviation history, on {database}

@@ -23,9 +23,9 @@ def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
     address = peer[0] if peer else "unknown"
     if not trusted_proxies:
         return address
-    for candidate in (*reversed(_forwarded_for(scope)),):
-        if not _is_trusted(address, trusted_proxies):
-            break
+    for candidate in reversed(_forwarded_for(scope)):
+        if candidate is None or not _is_trusted(address, trusted_proxies):
+            break  # what no proxy could have meant ends the chain: further left a client may have written anything
         address = candidate
     return address
 
@@ -42,9 +42,19 @@ def network_of(address: str) -> str:
     return str(mapped) if mapped else str(IPv6Network((parsed, 64), strict=False))
 
 
-def _forwarded_for(scope: Scope) -> list[str]:
+def _forwarded_for(scope: Scope) -> list[str | None]:
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return [part.strip() for part in ",".join(values).split(",") if _is_address(part.strip())]
+    return [_bare_address(part) for part in ",".join(values).split(",") if part.strip()]
+
+
+def _bare_address(text: str) -> str | None:
+    """Return an address without the quotes, brackets and port that some proxies add; None for anything else."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    return text if _is_address(text) else None
 
 
 def _is_address(text: str) -> bool:

@@ -178,11 +178,15 @@ async def test_the_audit_log_says_who_did_what_from_where(
     assert by_me["items"] == [changed]
 
 
+@pytest.mark.parametrize("role", ["origin", "replica"])
 @pytest.mark.parametrize("statement", ["UPDATE audit_entry SET action = 'x'", "DELETE FROM audit_entry", "TRUNCATE audit_entry"])
-async def test_the_database_refuses_to_change_the_audit_log(statement: str, db: Connection, account: str) -> None:
+async def test_the_database_refuses_to_change_the_audit_log(statement: str, role: str, db: Connection, account: str) -> None:
     count = await db.fetchval("SELECT count(*) FROM audit_entry")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await db.execute(statement)
+    async with db.transaction():
+        await db.execute(f"SET LOCAL session_replication_role = {role}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with db.transaction():
+                await db.execute(statement)
     assert await db.fetchval("SELECT count(*) FROM audit_entry") == count > 0
 
 

@@ -156,6 +156,33 @@ async def test_a_network_that_guesses_at_many_accounts_has_to_wait_too(
     assert_problem(await attempt(anonymous, account, PASSWORD), 429, "login_throttled")
 
 
+async def test_neighbours_do_not_keep_the_owner_out(anonymous: httpx.AsyncClient, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get_settings().auth, "login_free_failures", 1)  # ten for the network
+    await log_in(anonymous, account)
+    for index in range(10):
+        assert_problem(await attempt(anonymous, f"{index}-{account}"), 400, "invalid_credentials")
+    assert_problem(await attempt(anonymous, f"another-{account}"), 429, "login_throttled")
+    await log_in(anonymous, account)
+
+
+async def test_a_reset_forgives_the_owners_own_failures_too(
+    anonymous: httpx.AsyncClient, application: Application, account: str, db: Connection
+) -> None:
+    await log_in(anonymous, account)
+    await fail(anonymous, account, 5)
+    assert_problem(await attempt(anonymous, account, PASSWORD), 429, "login_throttled")
+    async with application.fastapi.state.session_factory() as session:
+        user = await session.get(User, await db.fetchval('SELECT id FROM "user" WHERE email = $1', account))
+    reset = {"token": make_token(Link.RESET, user), "password": ANOTHER_PASSWORD}
+    assert (await anonymous.post(f"{AUTH}/reset-password", json=reset)).status_code == 204
+    await log_in(anonymous, account, ANOTHER_PASSWORD)
+
+
+async def test_the_largest_setting_works(anonymous: httpx.AsyncClient, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get_settings().auth, "login_free_failures", 10**9)
+    await fail(anonymous, account, 2)
+
+
 async def test_the_current_password_cannot_be_guessed_with_a_stolen_token(
     application: Application, account: str, anonymous: httpx.AsyncClient
 ) -> None:
