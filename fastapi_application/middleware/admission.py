@@ -51,15 +51,22 @@ class AdmissionMiddleware:
 
     def _refusal(self, scope: Scope) -> AppError | None:
         headers = scope["headers"]
-        if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        size = declared = 0
+        for name, value in headers:
+            size += len(name) + len(value)
+            if name == b"content-length" and value.isdigit():
+                declared = max(declared, int(value))
+        if size > MAX_HEADER_BYTES:
             return HeadersTooLargeError()
         if len(scope.get("raw_path") or b"") > MAX_PATH_BYTES or len(scope["query_string"]) > MAX_QUERY_BYTES:
             return UriTooLongError()
-        if _declared_length(headers) > MAX_BODY_BYTES:
+        if declared > MAX_BODY_BYTES:
             return BodyTooLargeError(_TOO_LARGE)
         if not self._is_allowed_host(headers):
             return BadRequestError("This host is not served here.")
-        return RouteNotFoundError() if _CONTROL.search(scope["path"]) else None
+        path = scope["path"]
+        is_plain = path.isascii() and path.isprintable()
+        return RouteNotFoundError() if not is_plain and _CONTROL.search(path) else None
 
     def _is_allowed_host(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         if self.allowed_hosts is None:
@@ -67,11 +74,6 @@ class AdmissionMiddleware:
         host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
         name = re.sub(r":\d+$", "", host).lower()
         return any(name == allowed or (allowed.startswith("*.") and name.endswith(allowed[1:])) for allowed in self.allowed_hosts)
-
-
-def _declared_length(headers: Sequence[tuple[bytes, bytes]]) -> int:
-    lengths = [value for name, value in headers if name == b"content-length"]
-    return max((int(value) for value in lengths if value.isdigit()), default=0)
 
 
 def _counted(receive: Receive) -> Receive:

@@ -1,15 +1,22 @@
 """uvicorn's httptools protocol with a bound on what a client may send without it being a header section or a body.
 
-httptools itself buffers a header of any size (measured: 50 MB). See ADR 0011.
+httptools itself buffers a header of any size (measured: 50 MB). And an answer of ours has some fifteen headers, nearly all of
+them the same ones: each line is checked and encoded once, and head and body are written together. See ADR 0011.
 """
 
 from __future__ import annotations
 
-from asyncio import TimerHandle
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
+    from starlette.types import ASGIApp
+
+NOT_MODIFIED = 304
 MAX_UNFINISHED_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 20
 # A connection that is closed while data come in is reset, and the client may never read why.
@@ -20,12 +27,66 @@ _REFUSAL = (
 )
 
 
+@lru_cache(maxsize=1024)
+def _line(name: bytes, value: bytes) -> bytes | None:
+    """Encode a header; None for one that uvicorn itself must see, or refuse."""
+    name = name.lower()
+    if name in (b"connection", b"transfer-encoding") or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+        return None
+    return b"%b: %b\r\n" % (name, value)
+
+
+class _Cycle(RequestResponseCycle):
+    """Holds the head of an answer back until its body is there; whatever is not of that simple shape is left to uvicorn."""
+
+    _start: Any = None
+
+    async def send(self, message: Any) -> None:
+        """Write a message, or keep it for the next one."""
+        if message["type"] == "http.response.start" and not self.response_started and self._start is None:
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is None:
+            await super().send(message)
+        elif self.flow.write_paused or self.disconnected or not self._write_whole(start, message):
+            await super().send(start)
+            await super().send(message)
+
+    async def send_500_response(self) -> None:
+        """Answer for an application that has failed, whatever it had begun to say."""
+        self._start = None
+        await super().send_500_response()
+
+    def _write_whole(self, start: Any, end: Any) -> bool:
+        """Write an answer of two messages at once; False if it is not one."""
+        body, method = end.get("body", b""), self.scope["method"]
+        if end["type"] != "http.response.body" or end.get("more_body") or not self.keep_alive:
+            return False
+        lines, length = [STATUS_LINE[start["status"]]], None
+        for name, value in (*self.default_headers, *start["headers"]):
+            if (line := _line(name, value)) is None:
+                return False
+            lines.append(line)
+            if name == b"content-length":
+                length = value
+        if method == "HEAD" or (length != b"%d" % len(body) and (body or start["status"] != NOT_MODIFIED)):
+            return False
+        lines += (b"\r\n", body)
+        self.transport.write(b"".join(lines))
+        self.response_started = self.response_complete = True
+        self.message_event.set()
+        self.on_response()
+        return True
+
+
 class BoundedHttpToolsProtocol(HttpToolsProtocol):
     """Refuses a request whose header section, chunk header or trailer is over 64 KiB, or whose header section takes too long."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin with nothing unfinished."""
         super().__init__(*args, **kwargs)
+        self.access_log = False  # ours knows more; uvicorn formats its line even if nobody reads it
         self._unfinished = 0
         self._progressed = False
         self._in_head = False
@@ -55,6 +116,11 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # the same type by another name
+        """Begin to answer; uvicorn has no place to name the class of its cycles."""
+        cycle.__class__ = _Cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def on_body(self, body: bytes) -> None:
         """Part of a body has come; its size is the application's affair."""
