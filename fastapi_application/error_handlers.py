@@ -78,11 +78,12 @@ async def _handle_validation_error(request: Request, error: Exception) -> Respon
 def _parameters(request: Request) -> list[str]:
     """The query parameters that the route knows."""
     route = request.scope.get("route")
-    dependant = getattr(route, "dependant", None)
-    if dependant is None:
-        return []
+    dependants = [dependant] if (dependant := getattr(route, "dependant", None)) is not None else []
+    for dependant in dependants:
+        dependants += dependant.dependencies
     return [
         info.alias or name
+        for dependant in dependants
         for parameter in dependant.query_params
         for name, info in getattr(parameter.field_info.annotation, "model_fields", {}).items()
     ]

@@ -137,9 +137,10 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]
     await connection.close()
 
 
-_numbers = itertools.count(1)
+# In steps, so that a number and some thousands more (each test adds its own) is not the number of a later test.
+_numbers = itertools.count(1, 29)
 # Far from what tests make of their number (it and some thousands more): no two documents meet in a unique field.
-_made = itertools.count(100_000)
+_made = itertools.count(130_000)
 
 
 @pytest.fixture

@@ -39,6 +39,8 @@ class EntityModel(Base):
     __kind__: ClassVar[str]
     __label__: ClassVar[str] = "name"
     """The field that names an entity."""
+    reserved_slugs: ClassVar[frozenset[str]] = frozenset()
+    """What stands in the place of a slug in other routes."""
     is_public_by_itself: ClassVar[bool] = True
     """Whether a row alone tells if the public may see it: then triggers count those that it may."""
     __unpublished__: ClassVar[tuple[str, ...]] = ()

@@ -214,6 +214,8 @@ class Repository[M: EntityModel]:
 
     async def _claim(self, slug: str, identifier: uuid.UUID) -> bool:
         """Insert, or find that the entity had this slug before. A concurrent claim of another entity is waited for."""
+        if slug in self.model.reserved_slugs:
+            return False
         values = {"kind": self.model.__kind__, "slug": slug, "entity_id": identifier}
         claim = insert(EntitySlug).values(values)
         claim = claim.on_conflict_do_update(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,8 @@ SECRET = "a detail that only the log may have"
 
 
 def methods_of(path: str) -> set[str]:
-    """Return the methods that the document declares for a path, and HEAD wherever there is GET.
-
-    A path that has the form of another one with a reference is also that one, for the methods that it lacks itself.
-    """
-    alike = {path, f"{path.rpartition('/')[0]}/{{ref}}"}
-    methods = {operation.method for operation in operations() if operation.template in alike}
+    """Return the methods that the document declares for what fits a path, and HEAD wherever there is GET."""
+    methods = {item.method for item in operations() if re.fullmatch(re.sub(r"{\w+}", "[^/]+", item.template), path)}
     return methods | ({"HEAD"} if "GET" in methods else set())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -17,8 +17,32 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+
+def start(status: int, *, length: int | None = None, more: list[tuple[bytes, bytes]] | None = None) -> dict[str, Any]:
+    """Begin an answer."""
+    headers = [] if length is None else [(b"content-length", str(length).encode())]
+    return {"type": "http.response.start", "status": status, "headers": headers + (more or [])}
+
+
+def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    """Send a part of a body."""
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n"
 PATIENCE_S = 30
+SHAPES: dict[str, list[dict[str, Any]]] = {
+    "/two-parts": [start(200, length=4), part(b"ab", more=True), part(b"cd")],
+    "/chunked": [start(200), part(b"ab", more=True), part(b"cd")],
+    "/unchanged": [start(304), part(b"")],
+    "/nothing": [start(204), part(b"")],
+    "/closing": [start(200, length=2, more=[(b"Connection", b"close")]), part(b"ok")],
+    "/injected": [start(200, length=2, more=[(b"X-Bad", b"a\r\nX-Injected: b")]), part(b"ok")],
+    "/bad-name": [start(200, length=2, more=[(b"X Bad", b"a")]), part(b"ok")],
+    "/too-short": [start(200, length=9), part(b"ok")],
+    "/unfinished": [start(200, length=9)],
+    "/silent": [],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +51,12 @@ def _short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def count_body(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the number of bytes of the body."""
+    """Answer with the number of bytes of the body, or in the shape that the path names."""
     assert scope["type"] == "http"
+    if scope["path"] in SHAPES:
+        for shape in SHAPES[scope["path"]]:
+            await send(dict(shape))
+        return
     length, more = 0, True
     while more:
         message = await receive()
@@ -128,3 +156,47 @@ async def test_requests_of_every_honest_shape_are_served(monkeypatch: pytest.Mon
         await asyncio.sleep(0.3)  # longer than a header section may take: none has begun
         writer.write(GET + b"\r\n")
         assert await body_of_next(reader) == b"0"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "end"),
+    [
+        ("/", "GET", 200, b"\r\n\r\n0"),
+        ("/", "HEAD", 200, b"\r\n\r\n"),
+        ("/two-parts", "GET", 200, b"\r\n\r\nabcd"),
+        ("/chunked", "GET", 200, b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
+        ("/unchanged", "GET", 304, b"\r\n\r\n"),
+        ("/nothing", "GET", 204, b"\r\n\r\n"),
+        ("/closing", "GET", 200, b"connection: close\r\n\r\nok"),
+        # What an application gets wrong reaches nobody as if it were right.
+        ("/unfinished", "GET", 500, b"Internal Server Error"),
+        ("/silent", "GET", 500, b"Internal Server Error"),
+    ],
+)
+async def test_answers_of_every_shape_are_written_as_uvicorn_writes_them(path: str, method: str, status: int, end: bytes) -> None:
+    async with connected() as (reader, writer):
+        # The second request says that it is the last one, so the server closes.
+        last = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        writer.write(last)
+        answer = await everything(reader)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        first, again, second = answer[1:].partition(b"HTTP/1.1 ")
+        assert first.endswith(end)
+        assert b"x-injected" not in first.lower()
+        stays_open = status < 400 and path != "/closing"
+        assert bool(again) is stays_open
+        assert second.endswith(b"\r\n\r\n0") is stays_open
+
+
+@pytest.mark.parametrize("path", ["/injected", "/bad-name"])
+async def test_a_header_that_is_none_is_never_written(path: str) -> None:
+    async with connected() as (reader, writer):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        assert await everything(reader) == b""
+
+
+async def test_a_body_that_is_shorter_than_announced_ends_the_connection() -> None:
+    async with connected() as (reader, writer):
+        writer.write(b"GET /too-short HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert (await everything(reader)).endswith(b"content-length: 9\r\n\r\nok")

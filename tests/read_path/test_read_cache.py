@@ -65,7 +65,7 @@ async def test_conditions(path: str, article_path: str, anonymous: httpx.AsyncCl
         "": 200,
     }
     for number, (condition, expected) in enumerate(cases.items()):
-        address = f"{article_path}{'' if path == 'hit' else '?' + '&' * (number + 1)}"
+        address = f"{article_path}{'' if path == 'hit' else '?' + '&' * (number % 97 + 1)}"
         answer = await anonymous.get(address, headers={"If-None-Match": condition, **PLAIN})
         assert answer.status_code == expected, condition
         assert answer.headers["vary"] == "Accept, Accept-Encoding, Authorization"
