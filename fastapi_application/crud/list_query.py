@@ -184,9 +184,9 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             f"{field.key}.is_null": _null_filter(column),
         }
     target: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_
+    link = aliased(related)  # one for all requests: SQLAlchemy finds the columns of a new alias anew
 
     def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-        link = aliased(related)
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
         return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(_ids(target, refs))).exists()
 
