@@ -197,9 +197,10 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             f"{field.key}.is_null": _null_filter(column),
         }
     target: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_
+    # One of each for all requests: SQLAlchemy finds the columns of a new alias anew.
+    link, other = aliased(related), aliased(target)
 
     def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-        link, other = aliased(related), aliased(target)
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
         linked = getattr(link, f"{related.__target__}_id")
         found = select(link.position).where(owned, linked.in_(entity_ids(target, refs)))
