@@ -151,8 +151,9 @@ async def _answer(process: Process) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(await process.stdout.readuntil(b"\n"))
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-        status = await process.wait()
-        _logger.warning("decoder_died", status=status)
+        with suppress(ProcessLookupError):
+            process.kill()  # it may wait for a reader of what it has to say
+        _logger.warning("decoder_died", status=await process.wait())
         raise _refusal("too_complex", "The image needs too much time or memory to decode.") from None
     if answer.get("refused") == _NO_SPACE:
         _logger.error("decoder_has_no_space")
