@@ -94,12 +94,11 @@ def clean(source: Path, folder: Path) -> dict[str, Any]:
     """Decode a file, and write its pixels upright into a new one of the same format."""
     image = _opened(source)
     kind = _kind(image)
-    options = {**_ORIGINAL_OPTIONS[kind], **_same_quality(image)}
+    same_quality = _same_quality(image)
     notice = _copyright(image)
     _decode(image)
     picture, profile = _stripped(_storable(image, kind))
-    if "qtables" in options and picture.mode != image.mode:
-        options = _ORIGINAL_OPTIONS[kind]
+    options = same_quality if same_quality and picture.mode == image.mode else _ORIGINAL_OPTIONS[kind]
     _save(picture, folder / "original", kind, options, _metadata(notice, profile))
     return {"format": kind, "width": picture.width, "height": picture.height}
 
@@ -177,7 +176,7 @@ def _same_quality(image: ImageFile.ImageFile) -> dict[str, Any]:
     if not isinstance(image, JpegImagePlugin.JpegImageFile):
         return {}
     sampling = JpegImagePlugin.get_sampling(image)
-    return {"qtables": image.quantization, **({} if sampling < 0 else {"subsampling": sampling})}
+    return {"optimize": True, "qtables": image.quantization, **({} if sampling < 0 else {"subsampling": sampling})}
 
 
 def _copyright(image: ImageFile.ImageFile) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ CLEAN_S = 30.0
 RENDER_S = 60.0
 WAIT_S = 20.0
 """How long an upload waits for its turn."""
+_END_S = 5.0
 _HEAD_BYTES = 64
 _NO_SPACE = "no_space"
 """The one refusal that is not the picture's fault. The decoder is not imported: its libraries stay out of this process."""
@@ -140,9 +142,18 @@ async def _run(task: str, source: Path, folder: Path, seconds: float) -> dict[st
         _logger.warning("decoder_too_slow", task=task)
         raise ServiceUnavailableError("The image could not be decoded in time.") from None
     finally:
+        await _end(process)
+
+
+async def _end(process: Process) -> int | None:
+    """End a decoder and whatever it has started; read what it still had to say, so that its pipe is closed."""
+    if process.returncode is None:
         with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_S):
+            await process.communicate()
+    return process.returncode
 
 
 async def _answer(process: Process) -> dict[str, Any]:
@@ -151,8 +162,7 @@ async def _answer(process: Process) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(await process.stdout.readuntil(b"\n"))
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-        status = await process.wait()
-        _logger.warning("decoder_died", status=status)
+        _logger.warning("decoder_died", status=await _end(process))
         raise _refusal("too_complex", "The image needs too much time or memory to decode.") from None
     if answer.get("refused") == _NO_SPACE:
         _logger.error("decoder_has_no_space")
