@@ -37,7 +37,7 @@ REQUESTS = [
     ("GET", "/api/v1/aircraft?size=0"),
     ("GET", "/api/v1/aircraft/nothing"),
     ("GET", "/nothing"),
-    ("GET", "/a\x01b"),
+    ("GET", "/a%01b"),
     ("POST", "/api/v1/aircraft"),
     ("DELETE", "/api/v1/health"),
     ("OPTIONS", "/api/v1/aircraft"),
