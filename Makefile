@@ -1,10 +1,11 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test check check-texts format lint-migrations bench-accounts bench-search faults clean distclean install install-dev
+.PHONY: help run env test check check-texts bench format lint-migrations bench-accounts bench-search faults clean distclean install install-dev
 
 PYTEST_ARGS ?=
 FAULTS_ARGS ?=
 JOBS ?= 2
+BENCH_ARGS ?=
 python := .venv/bin/python
 
 help: ## Show this list
@@ -32,6 +33,9 @@ check: install-dev ## Check style, types, import rules, migrations and the start
 
 check-texts: install-dev ## Compare the starter encyclopedia's texts with its data and with each other
 	@$(python) -m fastapi_application.starter.check
+
+bench: install-dev ## Measure beside a raw ASGI application and the usual stack (BENCH_ARGS="--full")
+	@exec $(python) -m benchmarks.run $(BENCH_ARGS)
 
 format: install-dev ## Format the code and fix what can be fixed without thinking
 	@$(python) -m ruff check --fix-only --quiet .

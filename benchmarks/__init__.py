@@ -1,1 +1,1 @@
-"""Measurements, each a ratio in one run on one machine. `make bench` runs them."""
+"""`make bench`: how fast the service answers, beside a raw ASGI application and the usual stack on the same data."""

@@ -95,7 +95,7 @@ async def compare(name: str, status: int, send: Callable[[str], Awaitable[httpx.
             if index >= 10:  # noqa: PLR2004 - warming up
                 times[kind].append(elapsed)
     known, unknown = (statistics.median(times[kind]) for kind in ("known", "unknown"))
-    print(f"{name:24} known {known:7.2f} ms   unknown {unknown:7.2f} ms   ratio {known / unknown:.3f}")  # noqa: T201
+    print(f"{name:24} known {known:7.2f} ms   unknown {unknown:7.2f} ms   ratio {known / unknown:.3f}")
 
 
 async def measure_health(client: httpx.AsyncClient, *, busy: bool) -> None:
@@ -118,7 +118,7 @@ async def measure_health(client: httpx.AsyncClient, *, busy: bool) -> None:
             await asyncio.sleep(0.01)
     p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
     what = f"{CLIENTS} logins at once" if busy else "nobody logs in"
-    print(f"/health/live, {what:20} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   ({logins / SECONDS:.0f} logins/s)")  # noqa: T201
+    print(f"/health/live, {what:20} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   ({logins / SECONDS:.0f} logins/s)")
 
 
 async def main() -> None:

@@ -20,6 +20,7 @@ from fastapi_application.error_handlers import add_error_handlers
 from fastapi_application.lifespan import lifespan
 from fastapi_application.middleware import wrap_in_edge
 from fastapi_application.middleware.last_resort import LastResortMiddleware
+from fastapi_application.redis_conf.read_path import ReadPath
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -38,6 +39,7 @@ def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     settings = app.state.settings = settings or get_settings()
+    app.state.read_path = ReadPath.of(settings)
     app.state.gate = Gate.of(settings.server)
     add_error_handlers(app)
     # Inside Starlette's own last layer, which would answer in plain text and close the connection.

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from fastapi_application.core.cache_note import note_tags
 from fastapi_application.core.errors import (
     AppError,
     BadRequestError,
@@ -38,6 +39,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def problem_response(request: Request, error: AppError) -> Response:
     """Answer with the problem of an error. Failures are never stored."""
+    if error.cache_tags is not None:
+        note_tags(request.scope, error.cache_tags)
     headers = {"Cache-Control": "no-store", **error.headers}
     return Response(problem_body(error, request.scope["path"]), error.status, headers, PROBLEM_MEDIA_TYPE)
 
@@ -52,6 +55,7 @@ async def _handle_moved(request: Request, error: Exception) -> Response:
     """308 keeps method and body, and here the query too."""
     if not isinstance(error, MovedError):  # pragma: no cover
         raise error
+    note_tags(request.scope, {error.kind})
     before, _, after = request.scope["path"].partition(f"/{error.kind}/{error.ref}")
     query = request.scope["query_string"].decode("latin-1")
     location = f"{before}/{error.kind}/{error.current_slug}{after}{'?' if query else ''}{query}"
@@ -74,11 +78,12 @@ async def _handle_validation_error(request: Request, error: Exception) -> Respon
 def _parameters(request: Request) -> list[str]:
     """The query parameters that the route knows."""
     route = request.scope.get("route")
-    dependant = getattr(route, "dependant", None)
-    if dependant is None:
-        return []
+    dependants = [dependant] if (dependant := getattr(route, "dependant", None)) is not None else []
+    for dependant in dependants:
+        dependants += dependant.dependencies
     return [
         info.alias or name
+        for dependant in dependants
         for parameter in dependant.query_params
         for name, info in getattr(parameter.field_info.annotation, "model_fields", {}).items()
     ]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
+from fastapi_cache import FastAPICache
 
 from fastapi_application.api.health import HealthService
-from fastapi_application.core.db import create_engine, create_session_factory
+from fastapi_application.core.db import AUTOCOMMIT_READS, create_engine, create_session_factory
 from fastapi_application.core.gate import adapting
+from fastapi_application.core.line_buffer import access_lines
 from fastapi_application.core.sampler import sampling
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.tracing import close_tracing, trace_engine
 from fastapi_application.core.version import VERSION
+from fastapi_application.crud.cache_outbox import PUBLISHER, CachePublisher
 from fastapi_application.jobs.outbox import WAKE_UP
 from fastapi_application.jobs.wake_up import wake_ups
+from fastapi_application.redis_conf.cache_backend import OrjsonCoder, build_key
 from fastapi_application.redis_conf.redis import create_redis
 
 if TYPE_CHECKING:
@@ -25,7 +30,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from fastapi_application.core.config import Settings
+    from fastapi_application.redis_conf.read_path import ReadPath
 
+SERVICE_CONNECTIONS = 2
+PATIENCE_S = 1.0
+GC_THRESHOLDS = (50_000, 20, 50)
+# The applications of this process, the one that `@cache` serves last.
+_open: list[tuple[ReadPath, Settings]] = []
 _logger = structlog.get_logger(__name__)
 
 
@@ -33,13 +44,24 @@ _logger = structlog.get_logger(__name__)
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the engine and Redis; close them in reverse order."""
     settings: Settings = app.state.settings
+    read_path: ReadPath = app.state.read_path
     engine = create_engine(settings.db)
+    # Few connections of their own: neither probes nor the outbox wait for a pool that requests have filled.
+    # What the outbox deletes twice, or not at all, is only published twice.
+    service_engine = create_engine(settings.db, pool_size=SERVICE_CONNECTIONS, isolation_level="AUTOCOMMIT", durable=False)
+    publisher = CachePublisher(service_engine, read_path.generations)
     redis = create_redis(settings.redis)
     trace_engine(engine)
     app.state.engine = engine
     app.state.session_factory = create_session_factory(engine)
     app.state.redis = redis
-    app.state.health = HealthService(engine, redis, SchemaVersions.load())
+    app.state.publisher = publisher
+    app.state.health = HealthService(service_engine, redis, SchemaVersions.load())
+    await read_path.link.start(PATIENCE_S)
+    publisher.start()
+    _open.append((read_path, settings))
+    _register_cache()
+    _freeze_heap()
     await _logger.ainfo("started", version=VERSION, mode=settings.app.mode)
     try:
         async with (
@@ -47,10 +69,38 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             sampling(engine, app.state.gate, app.state.health.answering),
             wake_ups(settings) as alarm,
         ):
-            app.state.session_factory.configure(info={WAKE_UP: alarm.ask})
+            app.state.session_factory.configure(info={**_session_info(settings, publisher), WAKE_UP: alarm.ask})
             yield
     finally:
+        _open.remove((read_path, settings))
+        _register_cache()
+        await publisher.stop()
+        await read_path.link.stop()
         await redis.aclose()
+        await service_engine.dispose()
         await engine.dispose()
         await asyncio.to_thread(close_tracing)
         await _logger.ainfo("stopped")
+        if (lines := access_lines()) is not None:
+            lines.flush()
+
+
+def _session_info(settings: Settings, publisher: CachePublisher) -> dict[str, Any]:
+    """Return what every session of the process carries."""
+    return {PUBLISHER: publisher, **({} if settings.db.pgbouncer else {AUTOCOMMIT_READS: True})}
+
+
+def _register_cache() -> None:
+    """Let `@cache` keep its values in the Redis level."""
+    FastAPICache.reset()
+    if _open:
+        read_path, settings = _open[-1]
+        prefix = f"{read_path.entry_prefix.decode()}call"
+        FastAPICache.init(read_path.level, prefix, settings.cache.ttl_s, OrjsonCoder, build_key, enable=settings.cache.enabled)
+
+
+def _freeze_heap() -> None:
+    """Keep what start-up has made out of garbage collection: walking it each time costs readers tens of milliseconds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -16,7 +16,7 @@ from fastapi_application.core.config import get_settings
 from fastapi_application.local import local_servers, remove_local
 from fastapi_application.local.errors import LocalServerError
 from tests.factories.registry import FACTORIES
-from tests.support.application import Application, body, running_application
+from tests.support.application import OUTSIDE_WRITES, Application, body, running_application
 from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
 
 if TYPE_CHECKING:
@@ -29,6 +29,22 @@ _SETTINGS = {
     "AUTH__ACCESS_TTL_S": "86400",
     # Tests of other things than guessing may fail to log in as often as they like.
     "AUTH__LOGIN_FREE_FAILURES": "1000000",
+    # Nobody is limited by accident; tests of limits set their own.
+    **{
+        f"RATE_LIMIT__{name}": "1000000000/60"
+        for name in (
+            "ANONYMOUS",
+            "READER",
+            "EDITOR",
+            "MODERATOR",
+            "ADMINISTRATOR",
+            "SEARCH",
+            "LOGIN",
+            "REGISTER",
+            "PASSWORD_RESET",
+            "UPLOAD",
+        )
+    },
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
 }
@@ -49,7 +65,11 @@ def _log_plainly() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
     """Run PostgreSQL and Redis for this test run; whichever process leaves last stops them and removes their files."""
-    for name in [key for key in os.environ if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH"} and "__" in key]:
+    for name in [
+        key
+        for key in os.environ
+        if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "CACHE", "RATE_LIMIT"} and "__" in key
+    ]:
         del os.environ[name]
     _log_plainly()
     directory = run_directory()
@@ -111,13 +131,15 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]
     connection = await asyncpg.connect(
         host=settings.host, port=settings.port, user=settings.user, password=settings.password.get_secret_value(), database=database
     )
+    connection.add_query_logger(OUTSIDE_WRITES.note)
     yield connection
     await connection.close()
 
 
-_numbers = itertools.count(1)
+# In steps, so that a number and some thousands more (each test adds its own) is not the number of a later test.
+_numbers = itertools.count(1, 29)
 # Far from what tests make of their number (it and some thousands more): no two documents meet in a unique field.
-_made = itertools.count(100_000)
+_made = itertools.count(130_000)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -39,7 +39,6 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_change")),
     )
-    op.create_index("ix_change_entity_id", "change", ["entity_id"], unique=False)
     op.create_table(
         "idempotency_key",
         sa.Column("user_id", sa.Uuid(), nullable=False),

@@ -19,7 +19,8 @@ SEARCH_TEXT = r"""
 CREATE FUNCTION search_text(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT btrim(regexp_replace(
         regexp_replace(
-            lower(public.unaccent('public.unaccent'::regdictionary, normalize(value, NFC)) COLLATE pg_catalog.pg_c_utf8),
+            lower(public.unaccent('public.unaccent'::regdictionary,
+                lower(normalize(value, NFC) COLLATE pg_catalog.pg_c_utf8)) COLLATE pg_catalog.pg_c_utf8),
             '([[:alpha:]])(?=[[:digit:]])|([[:digit:]])(?=[[:alpha:]])', '\1\2 ', 'g'),
         '[^[:alnum:]]+', ' ', 'g'))
 $$"""
@@ -55,7 +56,7 @@ $$"""
 SEARCH_KEY = """
 CREATE FUNCTION search_key(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 BEGIN
-    RETURN public.search_letters(normalize(replace(public.search_text(value), ' ', ''), NFC));
+    RETURN normalize(public.search_letters(normalize(replace(public.search_text(value), ' ', ''), NFC)), NFC);
 END
 $$"""
 

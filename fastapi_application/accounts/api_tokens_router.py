@@ -42,8 +42,10 @@ async def create_token(
     operation_id="auth_tokens_revoke",
     summary="Revoke an API token",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 404, 503),
+    responses=problem_responses(401, 403, 404, 422, 503),
 )
-async def revoke_token(identity: SignedInDep, identifier: PathId, session: SessionDep, origin: OriginDep) -> None:
+async def revoke_token(
+    identity: SignedInDep, identifier: PathId, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]
+) -> None:
     """Its next request is 401."""
     await run_crud_action(session, ApiTokenService(session).revoke, identity.user_id, identifier, origin)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
+from sqlalchemy import insert
 
 from fastapi_application.accounts.models import AuditEntry
 from fastapi_application.core.client import client_address
 from fastapi_application.core.request_id import request_id_var
 from fastapi_application.crud.audit import add_audit_hook
+from fastapi_application.crud.epilogue import defer
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,11 +66,9 @@ def record(
 
 async def record_entry(session: AsyncSession, action: str, actor: Actor, /, *, kind: str, subject: uuid.UUID, comment: str | None) -> None:
     """Note what was done to an entry of the encyclopedia; where from, the log says under the request's id."""
-    details = {"comment": comment} if comment else {}
-    entry = AuditEntry(
-        action=action, actor_id=actor.id, subject_kind=kind, subject_id=subject, request_id=request_id_var.get() or None, details=details
-    )
-    session.add(entry)
+    entry = {"action": action, "actor_id": actor.id, "subject_kind": kind, "subject_id": subject}
+    told = {"request_id": request_id_var.get() or None, "details": {"comment": comment} if comment else {}}
+    defer(session, insert(AuditEntry).values(**entry, **told))
 
 
 add_audit_hook(record_entry)

@@ -19,7 +19,7 @@ from fastapi_application.accounts.user_database import AccessTokenDatabase, User
 from fastapi_application.core.actor import Actor, Role
 from fastapi_application.core.config import get_settings
 from fastapi_application.core.errors import EmailNotVerifiedError, ForbiddenError, NotAuthenticatedError
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_read_action
 from fastapi_application.crud.dependencies import SessionDep
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def get_token(request: Request, token: Annotated[str | None, Depends(trans
     return token
 
 
-async def get_identity(session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Identity | None:
+async def get_identity(request: Request, session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Identity | None:
     """Return what the request's token stands for, None for an anonymous request.
 
     The look-up is an action of its own, over before the handler's begins. When it fails the answer is 503, never
@@ -160,10 +160,11 @@ async def get_identity(session: SessionDep, token: Annotated[str | None, Depends
     """
     if token is None:
         return None
-    identity = await run_crud_action(session, identify, session, token)
+    identity = await run_read_action(session, identify, session, token)
     session.expunge_all()
     if identity is None:
         raise NotAuthenticatedError
+    request.app.state.read_path.limiter.remember_identity(hash_token(token), identity.actor.role, identity.user_id)
     return identity
 
 

@@ -27,11 +27,18 @@ from fastapi_application.core.problems import problem_responses
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.mail.templates import MailTemplate
+from fastapi_application.redis_conf.route_limit import LOGIN_LIMIT, REGISTER_LIMIT, RESET_LIMIT
 
 router = account_router("/auth")
 
 
-@router.post("/login", operation_id="auth_login", summary="Sign in", responses=problem_responses(400, 422, 429, 503))
+@router.post(
+    "/login",
+    operation_id="auth_login",
+    summary="Sign in",
+    dependencies=[LOGIN_LIMIT],
+    responses=problem_responses(400, 422, 503),
+)
 async def login(form: Annotated[LoginForm, Form()], session: SessionDep, origin: OriginDep) -> TokenAnswer:
     """Exchange an address and a password for a short-lived access token and a refresh token.
 
@@ -67,9 +74,9 @@ async def refresh(body: Annotated[Refresh, parsed(Refresh)], session: SessionDep
     operation_id="auth_logout",
     summary="End this session",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 503),
+    responses=problem_responses(401, 403, 422, 503),
 )
-async def logout(identity: SignedInDep, session: SessionDep, origin: OriginDep) -> None:
+async def logout(identity: SignedInDep, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]) -> None:
     """End the session that this request's token belongs to, and with it its refresh token."""
     await run_crud_action(session, SessionService(session).end, identity, identity.session_id, origin)
 
@@ -84,7 +91,7 @@ async def _refuse_if_closed() -> None:
     operation_id="auth_register",
     summary="Create an account",
     status_code=status.HTTP_202_ACCEPTED,
-    dependencies=[Depends(_refuse_if_closed)],
+    dependencies=[REGISTER_LIMIT, Depends(_refuse_if_closed)],
     openapi_extra=json_request(Registration),
     responses=problem_responses(400, 403, 415, 422, 503),
 )
@@ -131,6 +138,7 @@ async def verify(body: Annotated[Verification, parsed(Verification)], session: S
     operation_id="auth_forgot_password",
     summary="Ask for a mail to set a new password",
     status_code=status.HTTP_202_ACCEPTED,
+    dependencies=[RESET_LIMIT],
     openapi_extra=json_request(AddressOnly),
     responses=problem_responses(400, 415, 422, 503),
 )
@@ -170,9 +178,11 @@ async def list_sessions(identity: SignedInDep, session: SessionDep, _query: Anno
     operation_id="auth_sessions_end",
     summary="End one session",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 404, 503),
+    responses=problem_responses(401, 403, 404, 422, 503),
 )
-async def end_session(identity: SignedInDep, identifier: PathId, session: SessionDep, origin: OriginDep) -> None:
+async def end_session(
+    identity: SignedInDep, identifier: PathId, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]
+) -> None:
     """Sign out there: its next request is 401."""
     await run_crud_action(session, SessionService(session).end, identity, identifier, origin)
 
@@ -182,8 +192,8 @@ async def end_session(identity: SignedInDep, identifier: PathId, session: Sessio
     operation_id="auth_sessions_end_all",
     summary="End all sessions",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 403, 503),
+    responses=problem_responses(401, 403, 422, 503),
 )
-async def end_all_sessions(identity: SignedInDep, session: SessionDep, origin: OriginDep) -> None:
+async def end_all_sessions(identity: SignedInDep, session: SessionDep, origin: OriginDep, _query: Annotated[None, NoQuery]) -> None:
     """Sign out everywhere, here too."""
     await run_crud_action(session, SessionService(session).end_own, identity, origin)

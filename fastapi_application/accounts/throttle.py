@@ -27,6 +27,8 @@ NETWORK_FACTOR = 10
 """Many people share a network: it may fail that many times more often than an account before it waits."""
 FORGOTTEN_AFTER = 4
 """Maximal waits of silence."""
+FIRST_WAIT_S = 1.0
+"""Seconds; each further failure doubles it."""
 _MAX_DOUBLINGS = 30
 
 
@@ -88,9 +90,9 @@ async def count(session: AsyncSession, key: str, free: int) -> None:
     is_over = LoginFailure.last_at < now - timedelta(seconds=longest_s * FORGOTTEN_AFTER)
     failures = case((is_over, 1), else_=LoginFailure.failures + 1)
     doublings = func.least(failures - free, _MAX_DOUBLINGS)
-    wait_s = func.least(func.power(2.0, doublings), longest_s)
+    wait_s = func.least(FIRST_WAIT_S * func.power(2.0, doublings), longest_s)
     until = case((failures >= free, now + func.make_interval(0, 0, 0, 0, 0, 0, wait_s)))
-    first = now + timedelta(seconds=1) if free <= 1 else literal(None)
+    first = now + timedelta(seconds=FIRST_WAIT_S) if free <= 1 else literal(None)
     statement = insert(LoginFailure).values(key=key, failures=1, last_at=now, blocked_until=first)
     statement = statement.on_conflict_do_update(
         index_elements=["key"],

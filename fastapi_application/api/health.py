@@ -87,7 +87,7 @@ class HealthService:
 
     def __init__(self, engine: AsyncEngine, redis: Redis, versions: SchemaVersions) -> None:
         """Make a probe for each dependency; nothing is asked yet."""
-        self._engine = engine
+        self.engine = engine
         self._redis = redis
         self._versions = versions
         self._probes = {
@@ -110,13 +110,13 @@ class HealthService:
         return {name: result["status"] == PASS for name, result in (await self.check("database", "redis")).items()}
 
     async def _check_database(self) -> dict[str, Any]:
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         return {}
 
     async def _check_schema(self) -> dict[str, Any]:
         try:
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 rows = await connection.execute(text("SELECT version_num FROM alembic_version"))
                 current = {row[0] for row in rows}
         except DBAPIError as error:

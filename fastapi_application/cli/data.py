@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from alembic.script import ScriptDirectory
@@ -17,10 +18,13 @@ from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.schema_version import alembic_config
 from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.cache_outbox import RELAYED_AFTER_S, forget_everything
 from fastapi_application.starter.loader import Report, StarterLoader
 
 if TYPE_CHECKING:
     import argparse
+
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from fastapi_application.core.config import Settings
 
@@ -30,7 +34,8 @@ UNDEFINED_TABLE = "42P01"
 def migrate(arguments: argparse.Namespace) -> int:
     """Bring the schema to a revision."""
     with environment(redis=False) as settings:
-        _migrate(settings, arguments.revision)
+        if _migrate(settings, arguments.revision):
+            wait_for_workers()
     return 0
 
 
@@ -38,6 +43,8 @@ def seed(arguments: argparse.Namespace) -> int:
     """Load the starter encyclopedia."""
     with environment(redis=False) as settings:
         report = asyncio.run(_load(settings, once=arguments.once, progress=not arguments.no_progress))
+        if report is not None and (report.created or report.updated):
+            wait_for_workers()
     print("The starter encyclopedia was loaded before." if report is None else report.text())
     return 0
 
@@ -56,8 +63,13 @@ async def _load(settings: Settings, *, once: bool, progress: bool) -> Report | N
         return await run_crud_action(session, loader.load_once if once else loader.load)
 
 
-def _migrate(settings: Settings, revision: str) -> None:
-    """Go forwards, or back if the revision lies behind the database."""
+def wait_for_workers() -> None:
+    """Give the workers that run the time in which they find that everything they keep is over."""
+    time.sleep(RELAYED_AFTER_S)
+
+
+def _migrate(settings: Settings, revision: str) -> bool:
+    """Go forwards, or back if the revision lies behind the database; return whether that changed anything for readers."""
     config = alembic_config()
     current = asyncio.run(_current_revision(settings))
     try:
@@ -65,6 +77,22 @@ def _migrate(settings: Settings, revision: str) -> None:
         (command.downgrade if going_back else command.upgrade)(config, revision)
     except AlembicError as error:
         raise CommandError(str(error)) from None
+    if asyncio.run(_current_revision(settings)) == current:
+        return False
+    return asyncio.run(_end_what_is_kept(settings)) and current is not None
+
+
+async def _end_what_is_kept(settings: Settings) -> bool:
+    """Begin a new epoch: a migration may have changed rows; return False where there is no outbox (yet, or any more)."""
+
+    async def forget(session: AsyncSession) -> bool:
+        there = await session.scalar(text("SELECT to_regclass('cache_invalidation')")) is not None
+        if there:
+            await forget_everything(session)
+        return there
+
+    async with database_session(settings) as session:
+        return await run_crud_action(session, forget, session)
 
 
 def _lies_behind(revision: str, current: str) -> bool:

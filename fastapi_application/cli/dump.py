@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from fastapi_application.cli.data import wait_for_workers
 from fastapi_application.cli.database import database_session
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
@@ -40,7 +41,9 @@ def load(arguments: argparse.Namespace) -> int:
             return await run_crud_action(session, LoadService(session).load, arguments.from_)
 
     with environment(redis=False) as settings:
-        _report("Loaded", _run(read(settings)))
+        manifest = _run(read(settings))
+        wait_for_workers()
+    _report("Loaded", manifest)
     return 0
 
 

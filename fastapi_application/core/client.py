@@ -20,7 +20,7 @@ def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
     is not trusted is the client. What stands further left was written by that client.
     """
     peer = scope.get("client")
-    address = str(peer[0]) if peer else "unknown"
+    address = peer[0] if peer else "unknown"
     if not trusted_proxies:
         return address
     for candidate in (*reversed(_forwarded_for(scope)),):

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -90,6 +100,7 @@ class DatabaseSettings(BaseModel):
     password: SecretStr = SecretStr("")
     name: str = "frankenjet"
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    pgbouncer: bool = False
 
     @field_validator("url")
     @classmethod
@@ -141,6 +152,58 @@ class RedisSettings(BaseModel):
     def is_configured(self) -> bool:
         """Whether the operator named a server; if not, the embedded one is used."""
         return self.url is not None or self.host is not None
+
+
+class CacheSettings(BaseModel):
+    """`CACHE__*`: the read cache."""
+
+    enabled: bool = True
+    local_max_mb: Annotated[int, Field(ge=1, le=65536)] = 64
+    ttl_s: Annotated[int, Field(ge=1, le=31_536_000)] = 3600
+    shared_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 0
+
+
+class Quota(BaseModel):
+    """How many requests in how many seconds; written `120/60`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    requests: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
+
+
+def _quota(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    requests, slash, seconds = value.partition("/")
+    if not slash or not requests.strip().isdigit() or not seconds.strip().isdigit():
+        message = "must look like 120/60: requests/seconds"
+        raise ValueError(message)
+    return Quota(requests=int(requests), seconds=int(seconds))
+
+
+type QuotaSetting = Annotated[Quota, NoDecode, BeforeValidator(_quota)]
+
+
+class RateLimitSettings(BaseModel):
+    """`RATE_LIMIT__*`: requests/seconds, for each client and policy."""
+
+    enabled: bool = True
+    anonymous: QuotaSetting = Quota(requests=120, seconds=60)
+    reader: QuotaSetting = Quota(requests=300, seconds=60)
+    editor: QuotaSetting = Quota(requests=600, seconds=60)
+    moderator: QuotaSetting = Quota(requests=600, seconds=60)
+    administrator: QuotaSetting = Quota(requests=1200, seconds=60)
+    search: QuotaSetting = Quota(requests=60, seconds=60)
+    login: QuotaSetting = Quota(requests=20, seconds=60)
+    registration: Annotated[QuotaSetting, Field(alias="register")] = Quota(requests=10, seconds=3600)
+    password_reset: QuotaSetting = Quota(requests=10, seconds=3600)
+    upload: QuotaSetting = Quota(requests=60, seconds=3600)
+
+    @property
+    def quotas(self) -> dict[str, Quota]:
+        """The quotas by the name of their policy."""
+        return {info.alias or name: getattr(self, name) for name, info in type(self).model_fields.items() if name != "enabled"}
 
 
 class TasksSettings(BaseModel):
@@ -235,6 +298,8 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     tasks: TasksSettings = TasksSettings()
     mail: MailSettings = MailSettings()
+    cache: CacheSettings = CacheSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
     auth: AuthSettings = AuthSettings()
     access_token: AccessTokenSettings = AccessTokenSettings()
     metrics: MetricsSettings = MetricsSettings()

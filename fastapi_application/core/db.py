@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import orjson
-from sqlalchemy import MetaData
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import MetaData, event
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # starting up", a wrong password) and those of the operating system; TimeoutError is an OSError.
 DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
+AUTOCOMMIT_READS = "autocommit_reads"
+"""In a session's info where a read needs no transaction of its own."""
 CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 2.5
 POOL_TIMEOUT_S = 2.0
@@ -26,6 +29,13 @@ SERVER_TIMEOUTS = {
     "statement_timeout": "2000",
     "lock_timeout": "1500",
     "idle_in_transaction_session_timeout": "5000",
+}
+# In transaction mode the next transaction is on another server connection, which knows no prepared statement of ours.
+# PgBouncer refuses start-up parameters that it does not know; time-outs are the role's (docs/deployment.md).
+_THROUGH_PGBOUNCER: dict[str, Any] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: f"__frankenjet_{uuid.uuid4().hex}__",
 }
 
 
@@ -47,34 +57,65 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def create_engine(settings: DatabaseSettings, *, bounded: bool = True) -> AsyncEngine:
+def create_engine(
+    settings: DatabaseSettings,
+    *,
+    bounded: bool = True,
+    pool_size: int | None = None,
+    isolation_level: str | None = None,
+    durable: bool = True,
+) -> AsyncEngine:
     """Create the engine. Nothing connects yet.
 
     Args:
         settings: where the server is.
         bounded: short statement time-outs, as requests need them; False for migrations and bulk loads.
+        pool_size: how many connections at most, if not as many as the settings say.
+        isolation_level: of every connection, if not the server's; `AUTOCOMMIT` for single statements.
+        durable: False where a change that a crash of the server takes back does no harm: its commits do not wait for the disk.
 
     """
-    # The default of random_page_cost is that of turning disks: with it the planner reads whole tables where an index is faster.
-    server_settings = {"application_name": "frankenjet", "timezone": "UTC", "jit": "off", "random_page_cost": "1.1"}
+    server_settings = {"application_name": "frankenjet", "timezone": "UTC"}
     connect_args: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_S, "server_settings": server_settings}
     if bounded:
-        server_settings |= SERVER_TIMEOUTS
         connect_args["command_timeout"] = COMMAND_TIMEOUT_S
-    return create_async_engine(
+    if settings.pgbouncer:
+        connect_args |= _THROUGH_PGBOUNCER
+    else:
+        # The default of random_page_cost is that of turning disks: with it the planner reads whole tables where an index is faster.
+        server_settings |= {
+            "jit": "off",
+            "random_page_cost": "1.1",
+            **(SERVER_TIMEOUTS if bounded else {}),
+            **({} if durable else {"synchronous_commit": "off"}),
+        }
+    engine = create_async_engine(
         settings.sqlalchemy_url(),
-        pool_size=settings.pool_size,
+        pool_size=pool_size or settings.pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
         connect_args=connect_args,
         # Values of statements never reach the log: some are addresses and hashes.
         hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
+        **({"isolation_level": isolation_level} if isolation_level else {}),
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
 
 
-def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Sessions whose objects stay readable after the commit."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Replace a connection that the server has closed: asyncpg knows of it, so nobody has to ask the server each time.
+
+    Raises:
+        DisconnectionError: the pool connects again.
+
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def create_session_factory(engine: AsyncEngine, info: dict[str, Any] | None = None) -> async_sessionmaker[AsyncSession]:
+    """Sessions whose objects stay readable after the commit; each gets a copy of `info`."""
+    return async_sessionmaker(engine, expire_on_commit=False, info=info or {})

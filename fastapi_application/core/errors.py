@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 RETRY_AFTER_S = 2
 
@@ -42,12 +42,17 @@ class AppError(Exception):
         *,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        cache_tags: Iterable[str] | None = None,
         **members: Any,
     ) -> None:
-        """Describe the failure to the client; `members` become extension members of the problem."""
+        """Describe the failure to the client; `members` become extension members of the problem.
+
+        `cache_tags`: the failure lasts until a write touches one of them (see `core.cache_note`).
+        """
         self.detail = detail or self.default_detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.cache_tags = None if cache_tags is None else frozenset(cache_tags)
         self.members = members
         super().__init__(self.detail)
 
@@ -292,9 +297,21 @@ class LoginThrottledError(AppError):
     code = "login_throttled"
     default_detail = "Too many wrong passwords. Wait before you try again."
 
-    def __init__(self, retry_after_s: int) -> None:
+    def __init__(self, retry_after_s: int = 1) -> None:
         """Say when, in seconds."""
         super().__init__(headers={"Retry-After": str(retry_after_s)})
+
+
+class RateLimitedError(AppError):
+    """The client has used up its quota."""
+
+    status = 429
+    code = "rate_limited"
+    default_detail = "You have sent too many requests; try again after Retry-After seconds."
+
+    def __init__(self, wait_s: int = 1, headers: Mapping[str, str] | None = None) -> None:
+        """Say when the next request will be let through."""
+        super().__init__(headers={"Retry-After": str(wait_s), **(headers or {})})
 
 
 class HeadersTooLargeError(AppError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from fastapi_application.core.line_buffer import use_line_buffer
 from fastapi_application.core.request_id import request_id_var
 from fastapi_application.core.tracing import trace_ids
 
@@ -29,6 +30,9 @@ _QUIET = {
     "aio_pika": logging.CRITICAL,
     "aiormq": logging.CRITICAL,
 }
+
+
+ACCESS_LOGGER = "fastapi_application.access"
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -54,6 +58,7 @@ def configure_logging(settings: LogSettings) -> None:
         logging.getLogger(name).propagate = True
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
+    use_line_buffer(handler if settings.format == "json" and settings.level == "INFO" else None, ACCESS_LOGGER)
 
 
 def _handler(settings: LogSettings) -> logging.Handler:

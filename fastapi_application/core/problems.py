@@ -31,7 +31,7 @@ _DESCRIPTIONS = {
     415: "`unsupported_media_type`.",
     422: "`validation_error`, `comment_required` or `idempotency_key_reused`: `errors` names each wrong place.",
     428: "`precondition_required`: send If-Match.",
-    429: "`login_throttled`; try again after Retry-After.",
+    429: "`rate_limited` or, at the login, `login_throttled`: see Retry-After, RateLimit and RateLimit-Policy.",
     431: "`headers_too_large`.",
     500: "`internal_error`: quote the `request_id`.",
     503: "`database_unavailable`, `schema_out_of_date` or `overloaded`; try again after Retry-After.",
@@ -68,7 +68,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         status: {"description": _DESCRIPTIONS[status], "content": {PROBLEM_MEDIA_TYPE: schema}}
-        for status in sorted({*statuses, 408, 413, 414, 431, 500, 503})
+        for status in sorted({*statuses, 408, 413, 414, 429, 431, 500, 503})
     }
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from fastapi_application.core.db import DATABASE_ERRORS
+from fastapi_application.core.db import AUTOCOMMIT_READS, DATABASE_ERRORS
+from fastapi_application.crud.cache_outbox import PUBLISHER
+from fastapi_application.crud.cache_tags import TAGS
 from fastapi_application.crud.db_errors import is_retryable, translate_db_error
-from fastapi_application.crud.history.changes import forget_changes, number_changes
+from fastapi_application.crud.epilogue import forget_deferred, write_epilogue
+from fastapi_application.crud.history.changes import forget_changes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from fastapi_application.crud.cache_outbox import CachePublisher
 
 MAX_ATTEMPTS = 3
 _CALLBACKS = "on_commit"
@@ -56,10 +62,13 @@ async def run_crud_action[**P, R](
     for attempt in range(1, MAX_ATTEMPTS + 1):
         session.info[_CALLBACKS] = []
         forget_changes(session)
+        forget_deferred(session)
+        session.info.pop(TAGS, None)
         try:
             async with session.begin():
                 result = await service_method(*args, **kwargs)
-                await number_changes(session)
+                kept = await write_epilogue(session)
+                _tell_read_cache(session, kept)
         except DATABASE_ERRORS as error:
             session.expunge_all()
             if attempt < MAX_ATTEMPTS and isinstance(error, DBAPIError) and is_retryable(error):
@@ -69,6 +78,37 @@ async def run_crud_action[**P, R](
         await _run_callbacks(session)
         return result
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+async def run_read_action[**P, R](
+    session: AsyncSession,
+    service_method: Callable[P, Awaitable[R]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run a service method that only reads: each statement by itself, without the round trips of BEGIN and COMMIT.
+
+    Behind PgBouncer in transaction mode it is a transaction all the same: statements of one must not part ways.
+
+    Raises:
+        AppError: what the service raised, or what an error of the database means to a client.
+
+    """
+    try:
+        async with session.begin():
+            if AUTOCOMMIT_READS in session.info:
+                await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            return await service_method(*args, **kwargs)
+    except DATABASE_ERRORS as error:
+        session.expunge_all()
+        raise translate_db_error(error) from error
+
+
+def _tell_read_cache(session: AsyncSession, kept: tuple[int, frozenset[str]] | None) -> None:
+    """Publish the tags of this write once it is saved."""
+    publisher: CachePublisher | None = session.info.get(PUBLISHER)
+    if kept is not None and publisher is not None:
+        on_commit(session, partial(publisher.publish, *kept), AfterCommit.CACHE_TAGS)
 
 
 async def _run_callbacks(session: AsyncSession) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fastapi_application.core.media_types import JSON_LD
 from fastapi_application.core.problems import problem_responses
-from fastapi_application.crud.responses import JSON_LD
 
 
 @dataclass(frozen=True)

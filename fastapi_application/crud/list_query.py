@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from fastapi_pagination import Params
@@ -83,6 +84,8 @@ class Filter:
     type: Any
     condition: Callable[[Any, Any, BaseModel], Condition] | None
     description: str = ""
+    kind: str | None = None
+    """The kind in which the condition looks up what the client names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,11 @@ class FilteredBy:
 
 def filters_of(model: type[EntityModel], item: type[BaseModel], *, everything: bool = False) -> dict[str, Filter]:
     """Return every filter of a kind, by the name of its parameter; `everything`: the viewer also sees what is not public."""
+    return _filters_of(model, item, everything)
+
+
+@cache
+def _filters_of(model: type[EntityModel], item: type[BaseModel], everything: bool) -> dict[str, Filter]:
     filters: dict[str, Filter] = {}
     for field in fields_of(item):
         filters |= _filters(field, inspect(model), everything)
@@ -185,7 +193,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             return condition
 
         return {
-            field.key: Filter(any_of(Ref), refers, "Any of these, by slug or id"),
+            field.key: Filter(any_of(Ref), refers, "Any of these, by slug or id", related.__kind__),
             f"{field.key}.is_null": _null_filter(column),
         }
     target: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_
@@ -196,7 +204,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
         return select(link.position).where(owned, getattr(link, f"{related.__target__}_id").in_(entity_ids(target, refs))).exists()
 
     name = field.key if related.__target__ == field.name else related.__target__
-    return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id")}
+    return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__)}
 
 
 def _filter_name(target: str, key: str) -> str:
@@ -220,6 +228,11 @@ def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
 
 def sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """Return the sortable fields: each names the mapped attributes that it orders by."""
+    return _sort_keys(model, item)
+
+
+@cache
+def _sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     mapper = inspect(model)
     keys: dict[str, tuple[str, ...]] = {}
     for field in fields_of(item):
@@ -308,6 +321,11 @@ def conditions(entity: Any, filters: dict[str, Filter], parameters: ListParams) 
     if parameters.ids is not None:
         result.append(entity.id.in_(parameters.ids))
     return result
+
+
+def kinds_looked_up(filters: dict[str, Filter], parameters: ListParams) -> set[str]:
+    """Return the kinds whose slugs decide what the parameters match."""
+    return {spec.kind for name, spec in filters.items() if spec.kind is not None and getattr(parameters, _attribute(name)) is not None}
 
 
 def count_up_to(entity: Any, where: list[Condition], limit: int) -> ColumnElement[int]:

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import Computed, DateTime, ForeignKey, Index, Integer, SmallInteger, Text, func
+from sqlalchemy import BigInteger, Computed, DateTime, ForeignKey, Identity, Index, Integer, SmallInteger, Text, func
 from sqlalchemy.orm import Composite, Mapped, composite, declared_attr, mapped_column
 
 from fastapi_application.core.dates import EdtfDate
@@ -39,6 +39,12 @@ class EntityModel(Base):
     __kind__: ClassVar[str]
     __label__: ClassVar[str] = "name"
     """The field that names an entity."""
+    reserved_slugs: ClassVar[frozenset[str]] = frozenset()
+    """What stands in the place of a slug in other routes."""
+    is_public_by_itself: ClassVar[bool] = True
+    """Whether a row alone tells if the public may see it: then triggers count those that it may."""
+    __unpublished__: ClassVar[tuple[str, ...]] = ()
+    """Columns that tell of what the public does not see yet, of a public entity too."""
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4, sort_order=-20)
     slug: Mapped[str] = mapped_column(Text, unique=True, sort_order=-19)
@@ -118,6 +124,17 @@ class EntitySlug(Base):
     entity_id: Mapped[uuid.UUID] = mapped_column()
 
     __table_args__ = (Index("ix_entity_slug_entity_id", "entity_id"),)
+
+
+class EntityCount(Base):
+    """How many rows each kind has: the sum of its rows here, which triggers add (`maintain_entity_count`)."""
+
+    __tablename__ = "entity_count"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, index=True)
+    total: Mapped[int] = mapped_column(BigInteger)
+    public: Mapped[int] = mapped_column(BigInteger)
 
 
 def edtf(name: str) -> Composite[EdtfDate | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -11,11 +11,27 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Label, Select, Text, cast, func, inspect, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    cast,
+    column,
+    func,
+    inspect,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from fastapi_application.core.errors import FieldError, ValidationFailedError
+from fastapi_application.crud.cache_tags import included_tags, tags_of_page
 from fastapi_application.crud.cursor import decode_cursor, encode_cursor
 from fastapi_application.crud.list_query import (
     MAX_DEPTH,
@@ -25,11 +41,14 @@ from fastapi_application.crud.list_query import (
     count_up_to,
     filters_of,
     keyset,
+    kinds_looked_up,
     parse_sort,
     sort_keys,
 )
-from fastapi_application.crud.models import EntityModel
-from fastapi_application.crud.read_query import json_list, select_json, utc_text
+from fastapi_application.crud.models import EntityCount, EntityModel
+from fastapi_application.crud.read_query import as_text, json_list, select_json, utc_text
+
+PAGE = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,8 @@ class Page:
 
     body: bytes
     has_next: bool
+    tags: Callable[[], frozenset[str]] | None = None
+    """What the read cache ends it by; None: it is not kept."""
     next_cursor: str | None = None
 
 
@@ -76,12 +97,13 @@ class PageQuery:
         where = [*self.filters, *self.visible]
         raw = self.parameters.to_raw_params().as_limit_offset()
         rows = self._rows(where).limit(raw.limit).offset(raw.offset)
-        items, total = (await session.execute(select(self._items(rows), self._total(where)))).one()
+        page_rows, items_column = self._items(rows)
+        items, total = (await session.execute(select(items_column, self._total(where)).add_cte(page_rows))).one()
         exact = not self.filters or total <= MAX_DEPTH
         shown = total if exact else MAX_DEPTH
         pages = -(-shown // size)
         tail = {"total": shown, "total_exact": exact, "page": page, "size": size, "pages": pages}
-        return Page(_envelope(items, tail), has_next=page < pages and (page + 1) * size <= MAX_DEPTH)
+        return self._page(_envelope(items, tail), has_next=page < pages and (page + 1) * size <= MAX_DEPTH)
 
     async def after_cursor(self, session: AsyncSession) -> Page:
         """Render what follows a cursor: rows that come or go meanwhile move no other row.
@@ -100,17 +122,26 @@ class PageQuery:
         # One row more than the page tells whether there is another page.
         found = self._rows(where).limit(size + 1).subquery()
         last = select(*self._key_values(found)).order_by(found.c.n).offset(size - 1).limit(1)
+        page_rows, items_column = self._items(self._rows(where).limit(size))
         items, count, values = (
             await session.execute(
                 select(
-                    self._items(self._rows(where).limit(size)),
+                    items_column,
                     select(func.count()).select_from(found).scalar_subquery(),
                     cast(json_list(last), Text),
-                ),
+                ).add_cte(page_rows),
             )
         ).one()
         cursor = encode_cursor(list(orjson.loads(values)[0].values()), self._scope) if count > size else None
-        return Page(_envelope(items, {"size": size, "next_cursor": cursor}), cursor is not None, cursor)
+        return self._page(_envelope(items, {"size": size, "next_cursor": cursor}), has_next=cursor is not None, next_cursor=cursor)
+
+    def _page(self, body: bytes, *, has_next: bool, next_cursor: str | None = None) -> Page:
+        def tags() -> frozenset[str]:
+            filters = filters_of(self.model, self.schema, everything=self.everything)
+            others = kinds_looked_up(filters, self.parameters) | included_tags(self.model, self._shown("include"))
+            return tags_of_page(self.model, self.schema, body, others)
+
+        return Page(body, has_next, tags, next_cursor)
 
     @property
     def _scope(self) -> str:
@@ -125,16 +156,24 @@ class PageQuery:
         number = func.row_number().over(order_by=order).label("n")
         return select(self.entity.id, number, *columns).where(*where).order_by(*order)
 
-    def _items(self, rows: Select[Any]) -> ColumnElement[str]:
-        page = rows.subquery()
-        shown = (frozenset(getattr(self.parameters, name, None) or ()) for name in ("fields", "include"))
-        entity, columns = _item_columns(self.model, self.schema, *shown, everything=self.everything)
-        return cast(json_list(select(*columns).select_from(entity).join(page, page.c.id == entity.id).order_by(page.c.n)), Text)
+    def _items(self, rows: Select[Any]) -> tuple[CTE, ColumnElement[str]]:
+        """Return the rows as a common table expression, which the SELECT has to get, and the column of their items."""
+        sql = _items_sql(self.model, self.schema, self._shown("fields"), self._shown("include"), everything=self.everything)
+        return rows.cte(PAGE), literal_column(sql, Text)
+
+    def _shown(self, parameter: str) -> frozenset[str]:
+        return frozenset(getattr(self.parameters, parameter, None) or ())
 
     def _total(self, where: list[ColumnElement[bool]]) -> ColumnElement[int]:
         if self.filters:
             return count_up_to(self.entity, where, MAX_DEPTH + 1)
-        return select(func.count()).select_from(self.entity).where(*where).scalar_subquery()
+        exact = select(func.count()).select_from(self.entity).where(*where).scalar_subquery()
+        if self.visible and not self.model.is_public_by_itself:
+            return exact
+        column = EntityCount.public if self.visible else EntityCount.total
+        counted = select(cast(func.sum(column), BigInteger)).where(EntityCount.kind == self.model.__kind__).scalar_subquery()
+        # A table without the triggers is counted as it is.
+        return func.coalesce(counted, exact)
 
     def _key_values(self, rows: Any) -> list[ColumnElement[Any]]:
         """The sort values as JSON that reads back to the same values."""
@@ -147,12 +186,14 @@ class PageQuery:
 
 
 @lru_cache(maxsize=256)
-def _item_columns(
+def _items_sql(
     model: type[EntityModel], schema: type[BaseModel], only: frozenset[str], include: frozenset[str], *, everything: bool
-) -> tuple[Any, list[Label[Any]]]:
-    """Return an alias and the columns that render an item of it, built once: building them costs more than running them."""
-    entity = aliased(model)
-    return entity, select_json(schema, entity, everything=everything, only=only, include=include)
+) -> str:
+    """Return the expression that renders the items of the rows in `page`, as text: SQLAlchemy would walk through it at each use."""
+    entity, rows = aliased(model), table(PAGE, column("id", Uuid), column("n", Integer))
+    columns = select_json(schema, entity, everything=everything, only=only, include=include)
+    items = cast(json_list(select(*columns).select_from(entity).join(rows, rows.c.id == entity.id).order_by(rows.c.n)), Text)
+    return as_text(items)
 
 
 def _from_json(value: Any, python_type: type) -> Any:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import ColumnElement, Label, Select, func, inspect, select
+from sqlalchemy import ClauseElement, ColumnElement, Label, Select, func, inspect, select
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty, aliased
 
 from fastapi_application.crud.fields import SchemaField, fields_of
@@ -28,14 +29,29 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 REVERSE_LIST_LENGTH = 20
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _TIMESTAMP_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 @dataclass(frozen=True)
 class Computed:
-    """A field whose value is an SQL expression over the entity and `everything`: whether the viewer sees all."""
+    """A field whose value is an SQL expression over the entity and `everything`: whether the viewer sees all.
+
+    The read cache cannot see into the expression: `kind` says of which kind (or table) the objects are that it shows,
+    `tables` on which kinds it depends as a whole.
+    """
 
     expression: Callable[[Any, bool], ColumnElement[Any]]
+    kind: str | None = None
+    tables: tuple[str, ...] = ()
+
+    kinds: ClassVar[set[str]] = set()
+    """Every `kind` that is named."""
+
+    def __post_init__(self) -> None:
+        """Take note."""
+        if self.kind is not None:
+            self.kinds.add(self.kind)
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,11 @@ class ReverseList(Reverse):
 @dataclass(frozen=True)
 class ReverseCount(Reverse):
     """How many entities refer to this one."""
+
+
+def as_text(query: ClauseElement) -> str:
+    """Return the SQL of a query that has no parameters but those that it names itself (`$1`), with its constants in it."""
+    return str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def select_json(
@@ -105,6 +126,11 @@ def register_item_schema(kind: str, schema: type[BaseModel]) -> None:
     _ITEM_SCHEMAS[kind] = schema
 
 
+def item_schema_of(model: type[EntityModel]) -> type[BaseModel]:
+    """Return how an entity of a model looks in a list."""
+    return _ITEM_SCHEMAS[model.__kind__]
+
+
 def includable(model: type[EntityModel], schema: type[BaseModel]) -> tuple[str, ...]:
     """Return the keys of the relations of a schema whose targets everybody may see."""
     mapper = inspect(model)
@@ -116,11 +142,11 @@ def includable(model: type[EntityModel], schema: type[BaseModel]) -> tuple[str, 
 
 
 def _is_open(relation: RelationshipProperty[Any]) -> bool:
-    target = _target(relation.mapper.class_)
+    target = target_of(relation.mapper.class_)
     return target.is_public(target) is None
 
 
-def _target(related: type[Link | EntityModel]) -> type[EntityModel]:
+def target_of(related: type[Link | EntityModel]) -> type[EntityModel]:
     """Return the entity at the other end of a relationship, through its link if there is one."""
     model: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_ if issubclass(related, Link) else related
     return model
@@ -129,9 +155,9 @@ def _target(related: type[Link | EntityModel]) -> type[EntityModel]:
 def _included(field: SchemaField, entity: Any) -> ColumnElement[Any]:
     relation = inspect(entity).mapper.relationships[field.name]
     related = relation.mapper.class_
-    model = _target(related)
+    model = target_of(related)
     target: Any = aliased(model)
-    item = select_json(_ITEM_SCHEMAS[model.__kind__], target)
+    item = select_json(item_schema_of(model), target)
     if not issubclass(related, Link):
         return json_object(item, target.id == getattr(entity, f"{relation.key}_id"), within=entity)
     link = aliased(related)

@@ -9,18 +9,20 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, delete, select
+from sqlalchemy import ColumnElement, CursorResult, Text, cast, delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from fastapi_application.core.actor import Actor, sees_unpublished
 from fastapi_application.core.errors import FieldError, MovedError, NotFoundError, SlugTakenError
+from fastapi_application.crud.cache_tags import TAGS, tags_of_document
+from fastapi_application.crud.history.models import Revision
 from fastapi_application.crud.list_query import (
     ListParams,
 )
 from fastapi_application.crud.models import EntityModel, EntitySlug
 from fastapi_application.crud.pages import Page, PageQuery
-from fastapi_application.crud.read_query import json_object, select_json
+from fastapi_application.crud.read_query import as_text, json_object, select_json
 from fastapi_application.crud.schemas import is_slug, parse_uuid
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 MAX_AUTOMATIC_SUFFIX = 10_000
+# The flush of the entity itself ends every answer in which its slugs play a part.
+_TAGGED_BY_ENTITY: dict[str, Any] = {TAGS: ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,12 @@ class Document:
     slug: str
     version: int
     body: bytes
+    model: type[EntityModel]
+    schema: type[BaseModel]
+
+    def tags(self) -> frozenset[str]:
+        """Return what the read cache ends it by."""
+        return tags_of_document(self.model, self.schema, self.id, self.body)
 
     @property
     def etag(self) -> str:
@@ -56,19 +66,19 @@ def content_hash(body: bytes) -> str:
 
 
 @cache
-def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id: bool, everything: bool) -> Select[Any]:
-    """Return the statement that renders the entity `:ref`."""
+def _document_query(model: type[EntityModel], schema: type[BaseModel], *, by_id: bool, everything: bool) -> str:
+    """Return the statement that renders the entity with the id or slug `$1`; as text, which costs nothing at each use."""
     body = json_object(select_json(schema, model, everything=everything), within=model)
     public = None if everything else model.is_readable(model)
-    named = (model.id if by_id else model.slug) == bindparam("ref")
-    return select(model.id, model.slug, model.version, cast(body, Text)).where(named, *([] if public is None else [public]))
+    named = model.id == literal_column("$1::uuid") if by_id else model.slug == literal_column("$1::text")
+    return as_text(select(model.id, model.slug, model.version, cast(body, Text)).where(named, *([] if public is None else [public])))
 
 
 @cache
-def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> Select[Any]:
-    """Return the statement that renders the write document of the entity `:id`."""
+def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> str:
+    """Return the statement that renders the write document of the entity with the id `$1`."""
     body = json_object(select_json(schema, model), within=model)
-    return select(cast(body, Text)).where(model.id == bindparam("id"))
+    return as_text(select(cast(body, Text)).where(model.id == literal_column("$1::uuid")))
 
 
 class Repository[M: EntityModel]:
@@ -91,12 +101,11 @@ class Repository[M: EntityModel]:
         """
         identifier = parse_uuid(ref)
         statement = _document_query(self.model, schema, by_id=identifier is not None, everything=sees_unpublished(viewer))
-        found = await self.session.execute(statement, {"ref": identifier or ref}) if identifier or is_slug(ref) else None
-        row = found.one_or_none() if found else None
+        row = (await self._text(statement, identifier or ref)).one_or_none() if identifier or is_slug(ref) else None
         if row is None:
             await self._raise_moved(ref, viewer)
-            raise NotFoundError
-        return Document(row[0], row[1], row[2], row[3].encode())
+            raise NotFoundError(cache_tags={self.model.__kind__})
+        return Document(row[0], row[1], row[2], row[3].encode(), self.model, schema)
 
     async def identify(self, ref: str, viewer: Actor | None = None) -> tuple[uuid.UUID, str]:
         """Return id and slug of one entity.
@@ -115,13 +124,16 @@ class Repository[M: EntityModel]:
             row = found.one_or_none()
         if row is None:
             await self._raise_moved(ref, viewer)
-            raise NotFoundError
+            raise NotFoundError(cache_tags={self.model.__kind__})
         return row[0], row[1]
 
-    async def lock(self, ref: str, *, deletes: bool = False) -> M:
+    async def lock(self, ref: str, *, deletes: bool = False) -> tuple[M, bool]:
         """Lock one entity for a change. What the lock guards is read after it, not before the wait.
 
         Others may go on linking to an entity that changes, but not to one that is being deleted.
+
+        Returns:
+            The entity, and whether its history had begun before the wait.
 
         Raises:
             NotFoundError: nothing answers to the ref.
@@ -132,16 +144,17 @@ class Repository[M: EntityModel]:
         if identifier is None and not is_slug(ref):
             raise NotFoundError
         matches = self.model.id == identifier if identifier else self.model.slug == ref
-        statement = select(self.model).where(matches).with_for_update(key_share=not deletes)
-        entity: M | None = (await self.session.execute(statement)).scalar_one_or_none()
-        if entity is None:
+        has_history = select(Revision.number).where(Revision.entity_id == self.model.id).exists()
+        statement = select(self.model, has_history).where(matches).with_for_update(key_share=not deletes, of=self.model)
+        row = (await self.session.execute(statement)).one_or_none()
+        if row is None:
             await self._raise_moved(ref, None, everything=True)
             raise NotFoundError
-        return entity
+        return row[0], row[1]
 
     async def snapshot(self, identifier: uuid.UUID, schema: type[BaseModel]) -> dict[str, Any]:
         """Return the write document of an entity: its writable fields, with references as slugs."""
-        text = (await self.session.execute(_snapshot_query(self.model, schema), {"id": identifier})).scalar_one()
+        text = (await self._text(_snapshot_query(self.model, schema), identifier)).scalar_one()
         document: dict[str, Any] = orjson.loads(text)
         return document
 
@@ -150,6 +163,9 @@ class Repository[M: EntityModel]:
         body = json_object(select_json(schema, self.model), within=self.model)
         rows = await self.session.execute(select(self.model.id, self.model.updated_by, cast(body, Text)))
         return {identifier: (editor, orjson.loads(text)) for identifier, editor, text in rows}
+
+    async def _text(self, statement: str, parameter: object) -> CursorResult[Any]:
+        return await (await self.session.connection()).exec_driver_sql(statement, (parameter,))
 
     def visible(self, entity: Any, viewer: Actor | None) -> Sequence[ColumnElement[bool]]:
         """Return the condition that hides from this viewer what is not public."""
@@ -198,6 +214,8 @@ class Repository[M: EntityModel]:
 
     async def _claim(self, slug: str, identifier: uuid.UUID) -> bool:
         """Insert, or find that the entity had this slug before. A concurrent claim of another entity is waited for."""
+        if slug in self.model.reserved_slugs:
+            return False
         values = {"kind": self.model.__kind__, "slug": slug, "entity_id": identifier}
         claim = insert(EntitySlug).values(values)
         claim = claim.on_conflict_do_update(
@@ -205,8 +223,10 @@ class Repository[M: EntityModel]:
             set_={"entity_id": claim.excluded.entity_id},
             where=EntitySlug.entity_id == claim.excluded.entity_id,
         )
-        return (await self.session.execute(claim.returning(EntitySlug.slug))).one_or_none() is not None
+        claimed = claim.returning(EntitySlug.slug).execution_options(**_TAGGED_BY_ENTITY)
+        return (await self.session.execute(claimed)).one_or_none() is not None
 
     async def release_slugs(self, identifier: uuid.UUID) -> None:
         """Free all slugs of an entity that is deleted."""
-        await self.session.execute(delete(EntitySlug).where(EntitySlug.kind == self.model.__kind__, EntitySlug.entity_id == identifier))
+        statement = delete(EntitySlug).where(EntitySlug.kind == self.model.__kind__, EntitySlug.entity_id == identifier)
+        await self.session.execute(statement.execution_options(**_TAGGED_BY_ENTITY))

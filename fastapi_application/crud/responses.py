@@ -7,38 +7,34 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response, status
 
+from fastapi_application.core.cache_note import SCOPE_KEY, note_tags
+from fastapi_application.core.media_types import JSON
 from fastapi_application.crud.pages import Page
 from fastapi_application.crud.preconditions import none_match
 from fastapi_application.crud.repository import Document, content_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from fastapi_application.crud.history.schemas import RevisionParams
     from fastapi_application.crud.list_query import ListParams
 
-JSON = "application/json"
-JSON_LD = "application/ld+json"
 PUBLIC = "public, no-cache"
 PRIVATE = "private, no-store"
 VARY = "Accept, Accept-Encoding, Authorization"
 
 
-def prefers(accept: str, media_type: str, default: str) -> bool:
-    """Whether an Accept header asks for a media type by name, and rather than for the default one."""
-    wanted = {name.strip().lower(): _quality(parameters) for name, _, parameters in (item.partition(";") for item in accept.split(","))}
-    return wanted.get(media_type, 0) > 0 and wanted[media_type] >= wanted.get(default, 0)
-
-
-def _quality(parameters: str) -> float:
-    """Return the weight of an item of an Accept header; one that cannot be read weighs nothing."""
-    found = next((part.strip()[2:] for part in parameters.split(";") if part.strip().lower().startswith("q=")), "1")
-    try:
-        return float(found)
-    except ValueError:
-        return 0
-
-
-def read_response(request: Request, body: bytes, etag: str, headers: dict[str, str] | None = None, media_type: str = JSON) -> Response:
-    """Answer a GET: 304 if the client has these very bytes."""
+def read_response(
+    request: Request,
+    body: bytes,
+    etag: str,
+    headers: dict[str, str] | None = None,
+    tags: Callable[[], Iterable[str]] | None = None,
+    media_type: str = JSON,
+) -> Response:
+    """Answer a GET: 304 if the client has these very bytes. With `tags` (asked only then) the read cache may keep it."""
+    if tags is not None and SCOPE_KEY in request.scope:
+        note_tags(request.scope, tags())
     cache = PRIVATE if "authorization" in request.headers else PUBLIC
     common = {"ETag": etag, "Cache-Control": cache, "Vary": VARY, **(headers or {})}
     if none_match(request.headers.get("if-none-match"), etag):
@@ -46,19 +42,33 @@ def read_response(request: Request, body: bytes, etag: str, headers: dict[str, s
     return Response(body, media_type=media_type, headers=common)
 
 
-def bytes_response(request: Request, body: bytes, media_type: str = JSON) -> Response:
-    """Answer a GET of a page that is no entity: its ETag is its content."""
+def bytes_response(
+    request: Request, body: bytes, tags: Iterable[str] | None, *, media_type: str = JSON, until: float | None = None
+) -> Response:
+    """Answer a GET of a page that is no entity: its ETag is its content.
+
+    Args:
+        request: what is answered.
+        body: the page.
+        tags: what the read cache ends the page by; None: it is not kept.
+        media_type: of the page.
+        until: Unix time after which the page is another one although nobody has written.
+
+    """
+    if tags is not None:
+        note_tags(request.scope, tags, until=until)
     return read_response(request, body, f'"{content_hash(body)}"', media_type=media_type)
 
 
-def document_response(request: Request, document: Document) -> Response:
-    """Answer a GET of one entity."""
-    return read_response(request, document.body, document.etag)
+def document_response(request: Request, document: Document, *, is_kept: bool = True) -> Response:
+    """Answer a GET of one entity; `is_kept`: the read cache may keep it."""
+    return read_response(request, document.body, document.etag, tags=document.tags if is_kept else None)
 
 
 def page_response(request: Request, page: Page, parameters: ListParams | RevisionParams) -> Response:
     """Answer a GET of a list, with the links to its other pages."""
-    return read_response(request, page.body, f'"{content_hash(page.body)}"', {"Link": _links(request, page, parameters)})
+    headers = {"Link": _links(request, page, parameters)}
+    return read_response(request, page.body, f'"{content_hash(page.body)}"', headers, page.tags)
 
 
 def written_headers(document: Document, location: str | None = None) -> dict[str, str]:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 from fastapi_application.core.actor import Actor
+from fastapi_application.core.media_types import JSON_LD, prefers
 from fastapi_application.core.problems import problem_responses
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_crud_action, run_read_action
 from fastapi_application.crud.bodies import (
     JSON,
     JSON_PATCH,
@@ -48,12 +49,10 @@ from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.list_query import list_params
 from fastapi_application.crud.repository import Document
 from fastapi_application.crud.responses import (
-    JSON_LD,
     PRIVATE,
     bytes_response,
     document_response,
     page_response,
-    prefers,
     written_headers,
     written_response,
 )
@@ -151,7 +150,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         parameters: Annotated[parameters_model, Query()],
     ) -> Response:
-        page = await run_crud_action(session, service(session).list, parameters, viewer)
+        page = await run_read_action(session, service(session).list, parameters, viewer)
         return page_response(request, page, parameters)
 
 
@@ -180,12 +179,14 @@ def _read_answers(service: type[ReadService[Any]]) -> dict[int | str, dict[str, 
     return {200: {**success(service.detail_schema, "The entry."), "content": LINKED_DATA}, **UNCHANGED, **READ_ERRORS}
 
 
-def _read_response(request: Request, document: Document, service: type[ReadService[Any]], access: Access) -> Response:
+def _read_response(
+    request: Request, document: Document, service: type[ReadService[Any]], access: Access, *, is_kept: bool = True
+) -> Response:
     """Answer with an entry, as JSON-LD to who prefers that."""
     if prefers(request.headers.get("accept", ""), JSON_LD, JSON):
         described = access.linked_data(service.model.__kind__, orjson.loads(document.body))
-        return bytes_response(request, orjson.dumps(described), JSON_LD)
-    return document_response(request, document)
+        return bytes_response(request, orjson.dumps(described), document.tags() if is_kept else None, media_type=JSON_LD)
+    return document_response(request, document, is_kept=is_kept)
 
 
 def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access, name: str) -> None:
@@ -203,7 +204,7 @@ def _add_read(router: APIRouter, service: type[ReadService[Any]], access: Access
         session: SessionDep,
         _query: Annotated[None, Depends(refuse_query)],  # after the viewer: a bad token is answered first
     ) -> Response:
-        document = await run_crud_action(session, service(session).read, ref, viewer)
+        document = await run_read_action(session, service(session).read, ref, viewer)
         return _read_response(request, document, service, access)
 
 
@@ -223,10 +224,10 @@ def _add_read_at(router: APIRouter, service: type[EntityService[Any, Any]], acce
         query: Annotated[EntityQuery, Query()],
     ) -> Response:
         if query.as_of is None:
-            document = await run_crud_action(session, service(session).read, ref, viewer)
+            document = await run_read_action(session, service(session).read, ref, viewer)
         else:
-            document = await run_crud_action(session, service(session).read_at, ref, query.as_of, viewer)
-        return _read_response(request, document, service, access)
+            document = await run_read_action(session, service(session).read_at, ref, query.as_of, viewer)
+        return _read_response(request, document, service, access, is_kept=query.as_of is None)
 
 
 def _add_create(router: APIRouter, service: type[EntityService[Any, Any]], access: Access, name: str) -> None:

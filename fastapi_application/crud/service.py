@@ -13,6 +13,7 @@ from sqlalchemy import func
 from fastapi_application.core.errors import FieldError, InUseError, PreconditionFailedError, ValidationFailedError
 from fastapi_application.crud import audit
 from fastapi_application.crud import write as writing
+from fastapi_application.crud.epilogue import settle
 from fastapi_application.crud.history.changes import Action, PublicChange, announce
 from fastapi_application.crud.history.reading import HistoryReader
 from fastapi_application.crud.history.revisions import CREATE, DELETE, REVERT, UPDATE, Edit, Revisions, Shape
@@ -177,14 +178,16 @@ class EntityService[M: EntityModel, W: WriteSchema](ReadService[M]):
             InUseError: something refers to it; says what.
 
         """
-        entity = await self.repository.lock(ref, deletes=True)
+        entity, has_history = await self.repository.lock(ref, deletes=True)
         await self.check_version(entity, if_match, actor)
         references = await references_to(self.session, entity)
         if references:
             raise InUseError(references=references)
         number = entity.current_version + 1
-        await self.revisions.keep_first(entity)
+        if not has_history:
+            await self.revisions.keep_first(entity.id)
         await self.revisions.keep(entity, Edit(DELETE, actor.id, comment), number)
+        await settle(self.session)
         await self.repository.release_slugs(entity.id)
         await self.session.delete(entity)
         await self.session.flush()
@@ -203,10 +206,12 @@ class EntityService[M: EntityModel, W: WriteSchema](ReadService[M]):
 
     async def locked(self, ref: str, if_match: frozenset[str] | None, actor: Actor) -> M:
         """Lock an entity that has the version which the client has seen; None: whatever version it has."""
-        entity = await self.repository.lock(ref)
+        await settle(self.session)
+        entity, has_history = await self.repository.lock(ref)
         if if_match is not None:
             await self.check_version(entity, if_match, actor)
-        await self.revisions.keep_first(entity)
+        if not has_history:
+            await self.revisions.keep_first(entity.id)
         return entity
 
     async def current(self, entity: M) -> dict[str, Any]:

@@ -12,16 +12,11 @@ from fastapi_application.encyclopedia.engines.router import router as engines
 from fastapi_application.encyclopedia.facts.router import router as facts
 from fastapi_application.encyclopedia.icao_types.router import router as icao_types
 from fastapi_application.encyclopedia.manufacturers.router import router as manufacturers
-from fastapi_application.encyclopedia.pages.compare.router import router as compare
-from fastapi_application.encyclopedia.pages.home.router import router as home
-from fastapi_application.encyclopedia.pages.lineage.router import router as lineage
-from fastapi_application.encyclopedia.pages.search import models as search_models  # noqa: F401 - Alembic needs its tables
-from fastapi_application.encyclopedia.pages.search.router import router as search
-from fastapi_application.encyclopedia.pages.statistics.router import router as statistics
-from fastapi_application.encyclopedia.pages.timeline.router import router as timeline
-from fastapi_application.encyclopedia.pages.vocabularies.router import router as vocabularies
+from fastapi_application.encyclopedia.pages import PAGES
 from fastapi_application.encyclopedia.tag_categories.router import router as tag_categories
 from fastapi_application.encyclopedia.tags.router import router as tags
+
+__all__ = ["PAGES", "ROUTERS"]
 
 ROUTERS = (
     aircraft,
@@ -36,6 +31,3 @@ ROUTERS = (
     tag_categories,
     tags,
 )
-
-PAGES = (search, timeline, lineage, compare, statistics, home, vocabularies)
-"""What is made of several kinds."""

@@ -7,8 +7,9 @@ From the outside in:
 3. security headers: on errors too;
 4. last resort: an exception becomes a problem, the connection lives on;
 5. admission: hosts, sizes, forms of a request that nothing below must meet;
-6. HEAD: wherever there is a GET;
-7. gate: how many are at work, and for how long.
+6. limits and the read cache, in one round trip to Redis: most answers come from here;
+7. HEAD: wherever there is a GET;
+8. gate: how many are at work, and for how long.
 
 CORS stands between 3 and 4: a browser must be able to read an error. Outside all of them stands what refuses reads in a storm,
 and where traces are on, their span.
@@ -29,8 +30,10 @@ from fastapi_application.middleware.correlation_id import CorrelationIdMiddlewar
 from fastapi_application.middleware.head import HeadMiddleware
 from fastapi_application.middleware.last_resort import LastResortMiddleware
 from fastapi_application.middleware.overload import GateMiddleware, StormMiddleware
+from fastapi_application.middleware.rate_limit import RateLimitMiddleware
 from fastapi_application.middleware.route_names import RouteNames
 from fastapi_application.middleware.security_headers import SecurityHeadersMiddleware
+from fastapi_application.redis_conf.read_path import ReadPath
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -52,11 +55,13 @@ ALLOWED_HEADERS = ("Authorization", "Content-Type", "If-Match", "If-None-Match",
 
 
 def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Put the layers around the application, in their order."""
+    """Put the layers around the application, in their order. Its lifespan opens the read path that it shares with the edge."""
+    read_path = app.state.read_path if isinstance(app, FastAPI) else ReadPath.of(settings)
     gate = app.state.gate if isinstance(app, FastAPI) else Gate.of(settings.server)
     names = RouteNames(app) if isinstance(app, FastAPI) else None
     app = GateMiddleware(app, gate, settings.server.deadline_s)
     app = HeadMiddleware(app)
+    app = limits = RateLimitMiddleware(app, read_path, settings)
     app = AdmissionMiddleware(app, settings.server.allowed_hosts)
     app = LastResortMiddleware(app)
     if settings.server.cors_origins:
@@ -76,4 +81,4 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
         from fastapi_application.middleware.tracing import TracingMiddleware  # noqa: PLC0415 - OpenTelemetry costs time to import
 
         app = TracingMiddleware(app, spans, names)
-    return StormMiddleware(app, gate, headers)
+    return StormMiddleware(app, gate, headers, limits.cache.may_have)

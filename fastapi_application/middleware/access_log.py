@@ -9,6 +9,8 @@ import structlog
 
 from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
+from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.core.tracing import provider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,22 +40,28 @@ class AccessLogMiddleware:
             return
         started = time.perf_counter()
         # Nothing was sent: the client has gone, or the server was stopped.
-        answer = {"status": CLIENT_CLOSED, "bytes": 0}
+        status, sent = CLIENT_CLOSED, 0
 
         async def send_and_note(message: Message) -> None:
+            nonlocal status, sent
             if message["type"] == "http.response.start":
-                answer["status"] = message["status"]
+                status = message["status"]
             else:
-                answer["bytes"] += len(message.get("body", b""))
+                sent += len(message.get("body", b""))
             await send(message)
 
-        client = client_address(scope, self.trusted_proxies)
-        line = _logger.bind(method=scope["method"], path=scope["path"][:2048], client=client)
-        line.debug("request")
+        fast = access_lines() if provider() is None else None  # which knows no ids of traces
+        line = {"method": scope["method"], "path": scope["path"][:2048], "client": client_address(scope, self.trusted_proxies)}
+        if fast is None:
+            _logger.debug("request", **line)
         try:
             await self.app(scope, receive, send_and_note)
         finally:
             seconds = time.perf_counter() - started
-            line.info("response", **answer, duration_ms=round(seconds * 1000, 2))
+            line |= {"status": status, "bytes": sent, "duration_ms": round(seconds * 1000, 2)}
+            if fast is None:
+                _logger.info("response", **line)
+            else:
+                fast.add(line)
             if self.names is not None and metrics.instruments() is not None:
-                metrics.request(scope["method"], self.names.of(scope["path"]), answer["status"], seconds)
+                metrics.request(scope["method"], self.names.of(scope["path"]), status, seconds)

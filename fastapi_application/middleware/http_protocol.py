@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_UNFINISHED_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 20
+# A connection that is closed while data come in is reset, and the client may never read why.
+LINGER_S = 1.0
 _REFUSAL = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: 24\r\nconnection: close\r\n\r\nThe header is too large."
@@ -27,17 +29,20 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._unfinished = 0
         self._progressed = False
         self._in_head = False
-        self._head_timer: TimerHandle | None = None
+        self._is_refused = False
+        self._timer: TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Parse; count what has led to nothing yet."""
+        if self._is_refused:
+            return
         self._progressed = False
         super().data_received(data)
         self._unfinished = 0 if self._progressed else self._unfinished + len(data)
         if self._unfinished > MAX_UNFINISHED_BYTES:
             self._refuse()
-        elif self._in_head and self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._end)
+        elif self._in_head and self._timer is None:
+            self._set_timer(HEAD_TIMEOUT_S)
 
     def on_message_begin(self) -> None:
         """A header section begins."""
@@ -48,9 +53,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         """A header section is whole."""
         self._progressed = True
         self._in_head = False
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._stop_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -60,17 +63,25 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._stop_timer()
         super().connection_lost(exc)
 
     def _refuse(self) -> None:
         if not self.transport.is_closing():
+            self._is_refused = True
             self.transport.write(_REFUSAL)
-            self._end()
+            self._set_timer(LINGER_S)
 
     def _end(self) -> None:
-        self._head_timer = None
+        self._timer = None
         if not self.transport.is_closing():
             self.transport.close()
+
+    def _set_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, self._end)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

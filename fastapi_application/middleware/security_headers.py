@@ -34,6 +34,7 @@ class SecurityHeadersMiddleware:
         if settings.app.debug_headers:
             headers["x-worker"] = str(os.getpid())
         self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self.names = frozenset(name for name, _ in self.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -43,9 +44,9 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = {name.lower() for name, _ in message["headers"]}
-                missing = [header for header in self.headers if header[0] not in present]
-                message = {**message, "headers": [*message["headers"], *missing]}
+                set_already = [name for name, _ in message["headers"] if name in self.names]
+                missing = [header for header in self.headers if header[0] not in set_already] if set_already else self.headers
+                message["headers"] = [*message["headers"], *missing]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

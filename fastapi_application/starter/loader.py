@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fastapi_application.core.actor import SYSTEM, Actor
 from fastapi_application.core.errors import CycleError, DuplicateError, SlugTakenError
+from fastapi_application.crud.cache_tags import TAGS
 from fastapi_application.crud.db_errors import is_retryable, translate_db_error
 from fastapi_application.crud.models import EntityModel, EntitySlug
 from fastapi_application.crud.service import EntityService
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 ROWS_AT_ONCE = 1000
+_TAGS: dict[str, Any] = {TAGS: {IcaoType.__kind__}}
 LOCK_ID = 7_355_609
 CONFLICTS = (SlugTakenError, DuplicateError, CycleError)
 
@@ -156,7 +158,7 @@ class StarterLoader:
     async def _load_icao_types(self, rows: list[Record], bar: tqdm[Any]) -> None:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             batch = rows[start : start + ROWS_AT_ONCE]
-            statement = insert(IcaoType).values(batch).on_conflict_do_nothing().returning(IcaoType.id)
+            statement = insert(IcaoType).values(batch).on_conflict_do_nothing().returning(IcaoType.id).execution_options(**_TAGS)
             created = len((await self.session.execute(statement)).all())
             if created:
                 self.report.created["icao-types"] += created

@@ -1,4 +1,4 @@
-"""Reads a dump into an empty database."""
+"""Reads a dump into an empty database, and writes the history that every writer writes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import secrets
 from typing import TYPE_CHECKING
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import Table, exists, select, text
+from sqlalchemy import Table, exists, select, text, true
 
 from fastapi_application.accounts.passwords import hash_password
 from fastapi_application.core.schema_version import alembic_config
+from fastapi_application.crud.cache_outbox import forget_everything
+from fastapi_application.crud.history.changes import PublicChange, announce
+from fastapi_application.crud.service import EntityService
 from fastapi_application.transfer.files import AUTHORS, DumpedFile, Manifest, TransferError, batches, check_files, read_manifest
-from fastapi_application.transfer.tables import columns, tables
+from fastapi_application.transfer.tables import NOT_PUBLIC, columns, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +57,20 @@ class LoadService:
                 await self.session.execute(_AUTHORS, {"password": await hash_password(secrets.token_urlsafe())})
             else:
                 await self.session.execute(text(_insert(known[file.table], file)))
+        await forget_everything(self.session)
+        await self._record(with_revisions=any(file.table in NOT_PUBLIC for file in manifest.files))
         return manifest
+
+    async def _record(self, *, with_revisions: bool) -> None:
+        """Begin the history of each entry, unless the dump has brought it, and tell the mirrors of this installation."""
+        for service in EntityService.__subclasses__():
+            if not with_revisions:
+                await service(self.session).revisions.keep_first()
+            model = service.model
+            public = model.is_public(model)
+            rows = select(model.id, model.slug, model.version).where(true() if public is None else public).order_by(model.id)
+            for identifier, slug, version in await self.session.execute(rows):
+                announce(self.session, PublicChange(model.__kind__, identifier, slug, "create", version))
 
     async def _check_version(self, manifest: Manifest) -> None:
         current = (await self.session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
@@ -80,9 +96,7 @@ class LoadService:
     async def _stage(self, directory: Path, file: DumpedFile) -> None:
         await self.session.execute(text("TRUNCATE loaded"))
         for batch in batches(directory / file.name):
-            await self.session.execute(
-                text("INSERT INTO loaded SELECT CAST(line AS json) FROM unnest(CAST(:lines AS text[])) AS line"), {"lines": batch}
-            )
+            await self.session.execute(_STAGE, {"lines": batch})
         count = (await self.session.execute(text("SELECT count(*) FROM loaded"))).scalar_one()
         if count != file.count:
             raise TransferError(f"{directory / file.name} has {count} lines, and the manifest says {file.count}.")

@@ -60,9 +60,13 @@ def _mappers() -> Iterator[Mapper[Any]]:
     yield from Base.registry.mappers
 
 
-def _hidden(table: Table) -> ColumnElement[bool] | None:
+def _model(table: Any) -> type[EntityModel] | None:
+    return next((model for model in all_kinds().values() if inspect(model).local_table is table), None)
+
+
+def _hidden(table: Any) -> ColumnElement[bool] | None:
     """Return the condition on the entities of a table that everybody sees; None: on all of them."""
-    model = next((model for model in all_kinds().values() if inspect(model).local_table is table), None)
+    model = _model(table)
     return None if model is None else model.is_public(model)
 
 
@@ -94,12 +98,16 @@ def _refers_to_public(column: Column[Any]) -> ColumnElement[bool]:
 
 
 def _public_value(table: Table, column: Column[Any]) -> Any:
-    """Return a column, without references of an entity to what is not public."""
+    """Return a column, without references of an entity to what is not public and without what is not published yet."""
+    model = _model(table)
+    if model is not None and column.name in model.__unpublished__:
+        return null().label(column.name)
     for key in column.foreign_keys:
         condition = _hidden(key.column.table)
         if condition is not None and not _is_link(table):
             other = key.column.table.alias()
-            public = next(model for model in all_kinds().values() if inspect(model).local_table is key.column.table).is_public(other.c)
+            target = _model(key.column.table)
+            public = None if target is None else target.is_public(other.c)
             seen = select(other.c.id).where(other.c.id == column, public if public is not None else false()).exists()
             return case((seen, column), else_=null()).label(column.name)
     return column

@@ -12,7 +12,7 @@ from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.service import EntityService
 from tests.factories.registry import FACTORIES
 from tests.support.application import assert_problem
-from tests.support.operations import FORM, LOGIN, LOGOUT, Operation, operations
+from tests.support.operations import ENDING, FORM, LOGIN, Operation, operations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -139,8 +139,8 @@ class Attacker:
 
 @pytest.fixture(scope="module")
 async def tokens(application: Application) -> dict[str, str]:
-    """Return a token that may write, and one that may be ended."""
-    return {name: await application.create_user(f"{name}@hostile.example.org", Role.ADMINISTRATOR) for name in ("writer", LOGOUT)}
+    """Return a token that may write, and others that may be ended."""
+    return {name: await application.create_user(f"{name}@hostile.example.org", Role.ADMINISTRATOR) for name in ("writer", *ENDING)}
 
 
 @pytest.fixture
@@ -274,8 +274,6 @@ async def test_hostile_headers(operation: Operation, attacker: Attacker) -> None
 
 @those()
 async def test_hostile_credentials(operation: Operation, application: Application) -> None:
-    public = operation.method == "GET" or operation.id == LOGIN
-    health = operation.template.startswith("/api/v1/health")
     values = (
         b"\x00",
         b"Bearer",
@@ -291,10 +289,10 @@ async def test_hostile_credentials(operation: Operation, application: Applicatio
         for value in values:
             answer = await client.request(operation.method, operation.path(), headers=[(b"Authorization", value)])
             check(answer, repr(value))
-            if not (operation.id == LOGIN or health):
+            if operation.takes_token:
                 assert_problem(answer, 401, "not_authenticated")
                 assert answer.headers["www-authenticate"] == "Bearer"
-        if not public:
+        if operation.needs_token:
             assert_problem(await client.request(operation.method, operation.path()), 401, "not_authenticated")
 
 

@@ -20,7 +20,7 @@ from fastapi_application.core.actor import Role
 from tests.factories.registry import FACTORIES
 from tests.support.application import body
 from tests.support.http_server import http_server
-from tests.support.operations import LOGOUT, document
+from tests.support.operations import ENDING, document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +48,8 @@ def server(database: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def tokens(application: Application) -> dict[str, str]:
-    """Return an editor's token, and another that may be ended."""
-    return {name: await application.create_user(f"{name}@schemathesis.example.org", Role.EDITOR) for name in ("editor", LOGOUT)}
+    """Return an editor's token, and others that may be ended."""
+    return {name: await application.create_user(f"{name}@schemathesis.example.org", Role.EDITOR) for name in ("editor", *ENDING)}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "correct horse battery staple"
 IL_2 = "/api/v1/aircraft/ilyushin-il-2"
+WHY = {"comment": "When it really was."}
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_an_edit_is_there_at_once_and_after_a_restart(service: Service) -> None:
     for value in ("193X", "1939-10~", "1941/1954"):
         with service.client(token) as client:
             etag = client.get(IL_2).headers["etag"]
-            answer = client.patch(IL_2, json={"introduced": value}, headers={"If-Match": etag})
+            answer = client.patch(IL_2, params=WHY, json={"introduced": value}, headers={"If-Match": etag})
         assert answer.status_code == 200, answer.text
         assert read(service, IL_2)["introduced"] == value
     edited = read(service, IL_2)
@@ -164,7 +165,8 @@ def test_an_edit_is_there_at_once_and_after_a_restart(service: Service) -> None:
     assert read(service, IL_2) == edited
     assert "Created" not in service.output.read_text()
     with service.client(token) as client:  # the login outlives the restart too
-        answer = client.patch(IL_2, json={"introduced": "1941-13"}, headers={"If-Match": client.get(IL_2).headers["etag"]})
+        etag = client.get(IL_2).headers["etag"]
+        answer = client.patch(IL_2, params=WHY, json={"introduced": "1941-13"}, headers={"If-Match": etag})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/body/introduced"]
 

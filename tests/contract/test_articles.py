@@ -181,7 +181,9 @@ async def test_asking_for_unpublished_articles_needs_an_editors_token(
 ) -> None:
     assert_problem(await anonymous.get(ARTICLES, params={"status": status}), 401, "not_authenticated")
     assert_problem(await reader.get(ARTICLES, params={"status": status}), 403, "forbidden")
-    assert {item["status"] for item in body(await editor.get(ARTICLES, params={"status": status}))["items"]} <= set(status.split(","))
+    items = body(await editor.get(ARTICLES, params={"status": status}))["items"]
+    # A change of a published article that waits for a review is in its queue.
+    assert {item["review"]["status"] if status == "in_review" else item["status"] for item in items} <= set(status.split(","))
 
 
 async def test_editors_filter_by_status(case: Case, editor: httpx.AsyncClient, anonymous: httpx.AsyncClient) -> None:

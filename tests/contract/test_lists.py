@@ -43,7 +43,7 @@ def made() -> dict[str, str]:
 async def eight(kind: str, made: dict[str, str], number: int, make: Make, editor: httpx.AsyncClient, db: Connection) -> str:
     """Return the value of `ids` for eight entities of a kind, different in every field."""
     if kind not in made:
-        numbers = [10_000 + number * 8 + index for index in range(8)]
+        numbers = [115_000 + number // 29 % 1800 * 8 + index for index in range(8)]
         made[kind] = ",".join(await make_variety(kind, numbers, make, editor, db))
     return made[kind]
 

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from fastapi_application.core.config import LogSettings
+from fastapi_application.core.line_buffer import use_line_buffer
 from fastapi_application.core.logging_config import configure_logging
 from fastapi_application.core.request_id import request_id_var
 
@@ -29,6 +30,7 @@ def _as_before() -> Iterator[None]:
     root.handlers = handlers
     root.setLevel(level)
     structlog.configure(**before)
+    use_line_buffer(None, "")
 
 
 def logged(path: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 from fastapi_application.crud.service import EntityService
 from fastapi_application.middleware import last_resort
 from tests.factories.registry import FACTORIES
-from tests.support.application import assert_problem, body
+from tests.support.application import CommentingClient, assert_problem, body
 from tests.support.log_capture import captured_lines
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def observed(
 
     transport = httpx.ASGITransport(wrapped, raise_app_exceptions=False)
     headers = {"Authorization": editor.headers["Authorization"]}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+    async with CommentingClient(transport=transport, base_url="http://test", headers=headers) as client:
         yield client
 
 

@@ -37,7 +37,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "before the revision": (Revisions, "keep"),
     "after the revision": (audit, "record"),
     "while the answer is rendered": (Repository, "document"),
-    "before the number": (action, "number_changes"),
+    "before the number": (action, "write_epilogue"),
 }
 
 
@@ -94,14 +94,16 @@ async def main(ref):
 
 asyncio.run(main(sys.argv[1]))
 """
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+ALIVE = "SELECT pid FROM pg_stat_activity WHERE pid = {pid}"
 
 
-async def until(db: Connection, query: str, expected: int) -> None:
-    """Wait until a query counts so many."""
+async def until(db: Connection, query: str, *, found: bool) -> Any:
+    """Wait until a query finds something, or nothing any more; return what it finds."""
     async with asyncio.timeout(60):
-        while await db.fetchval(query) != expected:  # noqa: ASYNC110 - of another process
+        while ((value := await db.fetchval(query)) is not None) != found:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
+    return value
 
 
 @pytest.mark.parametrize("point", BARRIERS)
@@ -113,11 +115,10 @@ async def test_a_writer_that_is_killed_leaves_nothing(point: str, make: Make, db
         await db.execute(BARRIERS[point].format(id=tag["id"]))
         writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, tag["id"], cwd=ROOT, env=environment)
         try:
-            await until(db, WAITING, 1)
+            backend = await until(db, WAITING, found=True)
         finally:
             writer.send_signal(signal.SIGKILL)
             await writer.wait()
-    # Its backend notices when it next speaks to it, at the latest when it gets the lock.
-    await until(db, WAITING, 0)
-    await until(db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start < now()", 0)
+    # Its backend goes on until it has the lock, and only then finds nobody to speak to.
+    await until(db, ALIVE.format(pid=backend), found=False)
     assert await db.fetchval(STATE, tag["id"]) == before

@@ -266,7 +266,7 @@ EDITS = st.fixed_dictionaries(
     {},
     optional={
         "crew": st.none() | st.integers(0, 9),
-        "wingspan_m": st.none() | st.floats(0.1, 99, width=32),
+        "wingspan_m": st.none() | st.floats(0.125, 99, width=32),
         "first_flight": st.sampled_from([None, "1941", "193X", "1939-10~"]),
         "description": st.none() | st.text(alphabet="ab \n", min_size=1, max_size=30),
         "purposes": st.lists(st.sampled_from(["attack", "military", "bomber"]), unique=True),

@@ -7,10 +7,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.history.steps import patch, step
 from tests.support.application import assert_problem, body
 
 if TYPE_CHECKING:
     import httpx
+
+    from tests.conftest import Make
 
 BASE = "http://localhost:8000"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -55,6 +58,33 @@ async def test_a_feed_is_atom(name: str, library: httpx.AsyncClient) -> None:
     link = entries[0].find(f"{ATOM}link")
     assert link is not None
     assert (await library.get(link.attrib["href"].removeprefix(BASE))).status_code == 200
+
+
+async def titles(client: httpx.AsyncClient, name: str) -> list[str]:
+    """Return what a feed names, the newest first."""
+    feed = await xml(client, f"/feeds/{name}.atom", "application/atom+xml")
+    return [str(entry.findtext(f"{ATOM}title")) for entry in feed.findall(f"{ATOM}entry")]
+
+
+async def test_the_feeds_tell_what_became_public(
+    anonymous: httpx.AsyncClient, editor: httpx.AsyncClient, administrator: httpx.AsyncClient, make: Make, number: int
+) -> None:
+    name = f"Feed {number}"
+    aircraft = await make("aircraft", name=f"{name} first")
+    article = await make("articles", title=f"{name} article")
+    path = f"/api/v1/articles/{article['id']}"
+    assert (await titles(anonymous, "changes"))[0] == f"{name} first"
+    assert f"{name} article" not in await titles(anonymous, "changes") + await titles(anonymous, "articles")
+    await patch(editor, f"/api/v1/aircraft/{aircraft['id']}", {"name": f"{name} <second>"})
+    body(await step(administrator, path, "publish"))
+    assert (await titles(anonymous, "changes"))[:2] == [f"{name} article", f"{name} <second>"]
+    assert (await titles(anonymous, "articles"))[0] == f"{name} article"
+    await patch(editor, path, {"title": f"{name} waiting"})
+    assert (await titles(anonymous, "changes"))[0] == f"{name} article"
+    body(await step(administrator, path, "approve"))
+    assert (await titles(anonymous, "changes"))[0] == (await titles(anonymous, "articles"))[0] == f"{name} waiting"
+    body(await step(administrator, path, "archive"))
+    assert f"{name} waiting" not in await titles(anonymous, "changes") + await titles(anonymous, "articles")
 
 
 async def test_robots_name_the_sitemap(library: httpx.AsyncClient) -> None:

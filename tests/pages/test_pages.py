@@ -13,6 +13,7 @@ from fastapi_application.encyclopedia import vocabulary
 from fastapi_application.encyclopedia.pages.timeline.schemas import Event
 from fastapi_application.encyclopedia.pages.timeline.service import precision
 from fastapi_application.encyclopedia.pages.vocabularies.labels import VOCABULARIES
+from tests.history.steps import step
 from tests.support.application import assert_problem, body
 
 if TYPE_CHECKING:
@@ -193,6 +194,21 @@ async def test_the_statistics_add_up(library: httpx.AsyncClient) -> None:
     )
 
 
+async def test_the_statistics_count_what_everybody_sees(anonymous: httpx.AsyncClient, administrator: httpx.AsyncClient, make: Make) -> None:
+    async def shown() -> dict[str, int]:
+        entries = (await get(anonymous, "statistics"))["entries"]
+        assert entries == (await get(anonymous, "pages/home"))["counts"]
+        return {kind: entries[kind] for kind in ("articles", "tags")}
+
+    before = await shown()
+    tag = await make("tags")
+    article = await make("articles", tags=[tag["slug"]])
+    assert await shown() == before
+    assert (await get(anonymous, "tags", size=1))["total"] == before["tags"]
+    body(await step(administrator, f"{API}/articles/{article['id']}", "publish"))
+    assert await shown() == {kind: count + 1 for kind, count in before.items()}
+
+
 async def test_the_first_page_is_the_same_all_day(library: httpx.AsyncClient) -> None:
     answers = [await library.get(f"{API}/pages/home") for _ in range(2)]
     if answers[0].json()["date"] == answers[1].json()["date"]:
@@ -243,8 +259,9 @@ async def test_a_walk_meets_every_untouched_row_once(library: httpx.AsyncClient,
             added += 1
             slug = f"walk-{added}"
             await other.execute(
-                "INSERT INTO icao_type (id, slug, version, designator, manufacturer, model, aircraft_class, description)"
-                " VALUES (gen_random_uuid(), $1, 1, $2, 'X', 'X', 'landplane', 'L1P')",
+                "INSERT INTO icao_type"
+                " (id, slug, version, designator, manufacturer, model, aircraft_class, description, engine_type, wake_category)"
+                " VALUES (gen_random_uuid(), $1, 1, $2, 'X', 'X', 'landplane', 'L1P', 'Piston', 'L')",
                 slug,
                 f"{chr(65 + added % 26)}{added % 10}",
             )

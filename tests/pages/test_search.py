@@ -90,7 +90,7 @@ async def test_facets_are_the_totals_of_the_narrowed_search(q: str, library: htt
 
 
 async def test_nothing_found_is_an_answer_with_suggestions(library: httpx.AsyncClient) -> None:
-    answer = await ask(library, "konkordqqq")
+    answer = await ask(library, "konkordvwzjgx")
     assert (answer["total"], answer["items"]) == (0, [])
     assert answer["suggestions"]
     assert body(await library.get(SEARCH, params={"q": "***"}))["total"] == 0
@@ -146,13 +146,15 @@ async def test_a_wrong_question_is_refused(parameters: dict[str, Any], pointer: 
 )
 async def test_a_hostile_question_is_only_a_question(q: str, library: httpx.AsyncClient) -> None:
     answer = await ask(library, q.strip())
-    assert answer["total"] == 0
+    # Operators and escapes say nothing: what is found is what its words find.
+    words = re.sub(r"[\W_]+", " ", q).strip()
+    assert hits(answer) == (hits(await ask(library, words)) if words else [])
     body(await library.get(SUGGEST, params={"q": q.strip()}))
 
 
 async def test_texts_are_escaped_and_only_matches_are_marked(administrator: httpx.AsyncClient, make: Make, number: int) -> None:
-    word = f"zyx{number}word"
-    title = f'<script>{word}</script> & "quotes"'
+    word = "zyx" + str(number).translate(str.maketrans("0123456789", "abcdefghij")) + "word"
+    title = f'<b onclick="alert()">{word}</b> & "quotes"'
     article = await make("articles", title=title, summary=f"<b>{word}</b> <mark>not a match</mark>")
     path = f"/api/v1/articles/{article['id']}"
     etag = (await administrator.get(path)).headers["etag"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from fastapi_application.create_fastapi_app import create_fastapi_app
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.crud.service import EntityService
 from fastapi_application.middleware import wrap_in_edge
+from fastapi_application.redis_conf.generations import EVERYTHING
+from fastapi_application.redis_conf.link import RedisAwayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from asyncpg.connection import LoggedQuery
     from fastapi import FastAPI
 
     from fastapi_application.core.actor import Role
@@ -44,6 +48,20 @@ class CommentingClient(httpx.AsyncClient):
 
 
 @dataclass
+class OutsideWrites:
+    """Whether a test has written to the database by a connection of its own since the last request."""
+
+    pending: bool = False
+
+    def note(self, query: LoggedQuery) -> None:
+        """Take note of a statement."""
+        self.pending = self.pending or not query.query.lstrip().upper().startswith(("SELECT", "EXPLAIN", "SHOW"))
+
+
+OUTSIDE_WRITES = OutsideWrites()
+
+
+@dataclass
 class Application:
     """A running application, and how to speak to it."""
 
@@ -54,7 +72,15 @@ class Application:
         """Return a client; close it, or use it as a context manager."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return CommentingClient(transport=self.transport, base_url="http://test", headers=headers)
+        hooks = {"request": [self._notice_what_tests_wrote]}
+        return CommentingClient(transport=self.transport, base_url="http://test", headers=headers, event_hooks=hooks)
+
+    async def _notice_what_tests_wrote(self, _request: httpx.Request) -> None:
+        """A test that writes to the database itself does what a command would do: it ends whatever is kept."""
+        if OUTSIDE_WRITES.pending:
+            OUTSIDE_WRITES.pending = False
+            with contextlib.suppress(RedisAwayError):
+                await self.fastapi.state.read_path.generations.advance([EVERYTHING])
 
     async def create_user(self, email: str, role: Role, *, is_verified: bool = True) -> str:
         """Create an account and return a token of it."""

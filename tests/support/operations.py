@@ -9,7 +9,9 @@ from typing import Any
 from fastapi_application.core.config import Settings
 from fastapi_application.create_fastapi_app import create_fastapi_app
 
-LOGIN, LOGOUT, PUBLISH = "auth_login", "auth_logout", "articles_publish"
+LOGIN, PUBLISH = "auth_login", "articles_publish"
+ENDING = ("auth_logout", "auth_sessions_end_all", "users_me_delete")
+"""What ends the session that asks."""
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -28,7 +30,9 @@ class Operation:
 
     def path(self, ref: str = "00000000-0000-4000-8000-000000000000") -> str:
         """Return the path, with the ref in its place."""
-        path = self.template.replace("{ref}", ref)
+        path = self.template
+        for name in ("{ref}", "{identifier}"):
+            path = path.replace(name, ref)
         for number in ("{number}", "{old}", "{new}"):
             path = path.replace(number, "1")
         return path
@@ -37,6 +41,26 @@ class Operation:
     def has_ref(self) -> bool:
         """Whether the path names an entity."""
         return "{ref}" in self.template
+
+    @property
+    def is_account(self) -> bool:
+        """Whether the answer is one person's: nobody else keeps it, and it has no ETag."""
+        return "accounts" in self.spec["tags"]
+
+    @property
+    def is_health(self) -> bool:
+        """Whether a probe asks."""
+        return self.template.startswith("/api/v1/health")
+
+    @property
+    def takes_token(self) -> bool:
+        """Whether a token is looked at: not by probes, nor where somebody comes who has none (or an old one)."""
+        return bool(self.spec.get("security"))
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether nobody gets in without a token."""
+        return self.takes_token and (self.method != "GET" or self.is_account)
 
     @property
     def media_types(self) -> list[str]:

@@ -27,6 +27,7 @@ _DRAFT = f"""
     INSERT INTO article_aircraft (article_id, aircraft_id, position)
     SELECT '00000000-0000-4000-8000-00000000000b', id, 0 FROM aircraft WHERE slug = 'concorde';
     UPDATE article SET translation_of_id = '00000000-0000-4000-8000-00000000000b' WHERE slug = 'concorde';
+    UPDATE article SET pending_number = 2, pending_status = 'draft', rejection = '{SECRET}' WHERE slug = 'f-15-streak-eagle';
     UPDATE tag SET updated_by = '00000000-0000-4000-8000-00000000000a' WHERE slug = 'france'
 """  # noqa: S608 - a constant
 
@@ -89,6 +90,26 @@ def test_a_dump_that_is_loaded_is_dumped_again_byte_by_byte(
         assert (file["sha256"], file["count"]) == (hashlib.sha256(content).hexdigest(), content.count(b"\n"))
     assert {file["table"]: file["count"] for file in manifest["files"]}["aircraft"] == 291
     assert run(found(target)) == 291
+
+
+def test_what_was_loaded_has_a_history_and_is_told_to_mirrors(
+    source: str, target: str, command: Callable[..., int], tmp_path: Path
+) -> None:
+    with current_database(source):
+        assert command("dump", "--to", tmp_path / "dump") == 0
+    assert command("load", "--from", tmp_path / "dump") == 0
+    assert run(history(target)) == run(history(source))
+
+
+async def history(database: str) -> dict[str, Any]:
+    """Return what revisions say of the entries that nobody has changed beside the service, and what mirrors are told."""
+    async with connection_to(database) as connection:
+        revisions = await connection.fetch("""
+            SELECT kind, entity_id, number, action, actor_id, at, document::text, state::text, is_live, is_public FROM revision
+            WHERE kind NOT IN ('articles', 'tags') ORDER BY entity_id, number""")
+        changes = await connection.fetch("SELECT kind, entity_id, slug, version FROM change WHERE action = 'create' ORDER BY entity_id")
+        assert len(revisions) > 1000
+        return {"revisions": [dict(row) for row in revisions], "changes": [dict(row) for row in changes]}
 
 
 async def found(database: str) -> Any:

@@ -8,12 +8,11 @@ from fastapi_application.accounts.users_router import audit_router
 from fastapi_application.accounts.users_router import router as users
 from fastapi_application.api.health import router as health
 from fastapi_application.encyclopedia import PAGES, ROUTERS
-from fastapi_application.encyclopedia.changes.router import router as changes
 
 router = APIRouter(prefix="/api/v1")
 router.include_router(health)
 for account in (auth, api_tokens, users, audit_router):
     router.include_router(account)
 # Pages first: /aircraft/compare is no aircraft.
-for part in (changes, *PAGES, *ROUTERS):
+for part in (*PAGES, *ROUTERS):
     router.include_router(part)

@@ -8,6 +8,7 @@ from sqlalchemy import Label, Row, Select, Text, cast, func, literal, select, un
 from sqlalchemy.orm import aliased
 
 from fastapi_application.accounts.models import User
+from fastapi_application.crud.history.models import Change
 from fastapi_application.crud.models import EntityModel, all_kinds, model_of
 from fastapi_application.crud.read_query import utc_text
 from fastapi_application.encyclopedia.articles.models import Article
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 SITEMAP_KINDS = ("aircraft", "articles", "countries", "design-bureaus", "designers", "engines", "manufacturers", "tags")
-SITEMAP_RENDERS = SITEMAP_KINDS
-FEED_RENDERS = ("articles", "users")
-"""What the answers depend on."""
+FEED_RENDERS = ("articles", User.__tablename__)
+"""What the feed of articles depends on."""
 PART_SIZE = 10_000
 FEED_SIZE = 50
+LATEST_CHANGES = 500
+"""Of so many changes the feed shows the entries: one that changes all day is one entry."""
 
 
 class OutsideService:
@@ -44,20 +46,32 @@ class OutsideService:
         rows = query.order_by(model.id).limit(PART_SIZE).offset((number - 1) * PART_SIZE)
         return (await self.session.execute(rows)).all()
 
-    async def articles(self, *, by_change: bool) -> Sequence[Row[Any]]:
-        """Return the articles that were published, or changed, last."""
+    async def articles(self) -> Sequence[Row[Any]]:
+        """Return the articles that were published last."""
         author = aliased(User)
         columns = (Article.slug, cast(Article.id, Text).label("id"), Article.title, Article.summary, Article.language, Article.category)
         times = (utc_text(Article.published_at).label("published_at"), utc_text(Article.updated_at).label("updated_at"))
         query = select(*columns, *times, author.display_name.label("author")).join(author, author.id == Article.created_by, isouter=True)
-        order = Article.updated_at if by_change else Article.published_at
-        rows = query.where(Article.is_public(Article)).order_by(order.desc().nulls_last(), Article.id).limit(FEED_SIZE)
+        rows = query.where(Article.is_public(Article)).order_by(Article.published_at.desc().nulls_last(), Article.id).limit(FEED_SIZE)
         return (await self.session.execute(rows)).all()
+
+    async def changes(self) -> Sequence[Row[Any]]:
+        """Return what was changed last and is still there for everybody, each entry once."""
+        latest = select(Change).order_by(Change.seq.desc()).limit(LATEST_CHANGES).subquery()
+        newest = select(latest).distinct(latest.c.entity_id).order_by(latest.c.entity_id, latest.c.seq.desc()).cte()
+        shown = union_all(*(_changed(kind, model, newest) for kind, model in all_kinds().items())).subquery()
+        return (await self.session.execute(select(shown).order_by(shown.c.seq.desc()).limit(FEED_SIZE))).all()
 
 
 def last_change(kind: str) -> Label[str]:
     """Return when an entry of a kind changed last."""
     return utc_text(func.max(model_of(kind).updated_at)).label("updated_at")
+
+
+def _changed(kind: str, model: type[EntityModel], changes: Any) -> Select[Any]:
+    what = (changes.c.seq, changes.c.action, utc_text(changes.c.at).label("updated_at"), literal(kind).label("kind"))
+    entry = (cast(model.id, Text).label("id"), model.slug, getattr(model, model.__label__).label("title"))
+    return _public(model, *what, *entry).join(changes, changes.c.entity_id == model.id)
 
 
 def _public(model: type[EntityModel], *columns: Any) -> Select[Any]:

@@ -11,8 +11,30 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, Text, bindparam, case, cast, false, func, null, or_, select, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    column,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
 
+from fastapi_application.crud.cache_tags import TAGS, tags_of_kinds
 from fastapi_application.crud.history.models import Change
 from fastapi_application.crud.models import all_kinds
 from fastapi_application.crud.read_query import json_list, utc_text
@@ -23,12 +45,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 CHANGES_LOCK = 7_355_610
+CHANGES = "changes"
+"""The tag of what shows the feed."""
 _PENDING = "public_changes"
-_NUMBER = text("""
-    WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(:lock))
-    INSERT INTO change (kind, entity_id, slug, action, version)
-    SELECT given.* FROM turn, json_to_recordset(CAST(:changes AS json))
-        AS given(kind text, entity_id uuid, slug text, action text, version integer)""")
+_COLUMNS = (column("kind", Text), column("entity_id", Uuid), column("slug", Text), column("action", Text), column("version", Integer))
 
 type Action = Literal["create", "update", "delete"]
 
@@ -47,6 +67,7 @@ class PublicChange:
 def announce(session: AsyncSession, change: PublicChange) -> None:
     """Tell mirrors of a change when its action commits."""
     session.info.setdefault(_PENDING, []).append(change)
+    session.info.setdefault(TAGS, set()).add(CHANGES)
 
 
 def forget_changes(session: AsyncSession) -> None:
@@ -54,18 +75,30 @@ def forget_changes(session: AsyncSession) -> None:
     session.info.pop(_PENDING, None)
 
 
-async def number_changes(session: AsyncSession) -> None:
-    """Number the announced changes. Nothing but COMMIT may follow: others wait for their numbers."""
+def insert_changes(session: AsyncSession) -> Insert | None:
+    """Return the statement that numbers the announced changes, under the lock; None without any.
+
+    Nothing but COMMIT may follow: others wait for their numbers.
+    """
     changes: list[PublicChange] = session.info.pop(_PENDING, [])
-    if changes:
-        rows = orjson.dumps(changes, default=str).decode()
-        await session.execute(_NUMBER, {"lock": CHANGES_LOCK, "changes": rows})
+    if not changes:
+        return None
+    turn = select(func.pg_advisory_xact_lock(CHANGES_LOCK).label("taken")).cte("turn")
+    rows = cast(literal(orjson.dumps(changes, default=str).decode(), Text), JSON)
+    given = func.json_to_recordset(rows).table_valued(*_COLUMNS).render_derived("given", with_types=True)
+    source = select(*given.c).select_from(turn.join(given, true()))
+    return insert(Change.__table__).from_select([item.name for item in _COLUMNS], source)  # type: ignore[arg-type]
 
 
 async def changes_since(session: AsyncSession, since: int, limit: int) -> bytes:
     """Render the changes behind a number, oldest first."""
     items, last = (await session.execute(_page(), {"since": since, "limit": limit})).one()
     return b'{"items":%s,"next_since":%d}' % (items.encode(), since if last is None else last)
+
+
+def tags_of_changes() -> frozenset[str]:
+    """Return the tags of a page of the feed: what has been hidden since loses its name."""
+    return tags_of_kinds(kind for kind, model in all_kinds().items() if model.is_public(model) is not None) | {CHANGES}
 
 
 @cache

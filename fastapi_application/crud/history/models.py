@@ -42,7 +42,6 @@ class Change(Base):
     """A public change, numbered in the order in which changes became visible."""
 
     __tablename__ = "change"
-    __table_args__ = (Index("ix_change_entity_id", "entity_id"),)
 
     seq: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     kind: Mapped[str] = mapped_column(Text)

@@ -22,10 +22,12 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    null,
     select,
     true,
 )
 
+from fastapi_application.crud.epilogue import defer, settle
 from fastapi_application.crud.fields import fields_of
 from fastapi_application.crud.history.documents import referring_by
 from fastapi_application.crud.history.models import Revision
@@ -79,24 +81,49 @@ def _rendered(shape: Shape) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
 
 @cache
 def _insert(shape: Shape) -> Insert:
-    """Return the statement that keeps the entity `:id` as it is now, unless that revision is there already."""
+    """Return the statement that keeps the entity `:kept_id` as it is now, unless that revision is there already."""
+    return _insert_from(shape, {}, shape.model.id == bindparam("kept_id", type_=Uuid))
+
+
+@cache
+def _insert_first(shape: Shape, *, one: bool) -> Insert:
+    """Return the statement that keeps the entity `:kept_id`, or each, as it is now if nothing has been kept of it."""
+    model = shape.model
+    given: dict[str, Any] = {
+        "number": model.version,
+        "action": case((model.version == 1, CREATE), else_=UPDATE),
+        "actor_id": func.coalesce(model.updated_by, model.created_by),
+        "comment": null(),
+        "at": model.updated_at,
+        "is_public": _is_public(model),
+    }
+    new = ~select(Revision.number).where(Revision.entity_id == model.id).exists()
+    return _insert_from(shape, given, new & (model.id == bindparam("kept_id", type_=Uuid)) if one else new)
+
+
+def _is_public(model: type[EntityModel]) -> ColumnElement[bool]:
+    public = model.is_readable(model)
+    return true() if public is None else public
+
+
+def _insert_from(shape: Shape, given: dict[str, Any], which: ColumnElement[bool]) -> Insert:
     model = shape.model
     document, state = _rendered(shape)
-    public = model.is_readable(model)
     values: dict[str, Any] = {
         "entity_id": model.id,
-        "number": bindparam("number", type_=Integer),
+        "number": bindparam("kept_number", type_=Integer),
         "kind": literal(model.__kind__, Text),
-        "action": bindparam("action", type_=Text),
-        "actor_id": bindparam("actor_id", type_=Uuid),
-        "comment": bindparam("comment", type_=Text),
-        "at": case((bindparam("is_deletion", type_=Boolean), func.clock_timestamp()), else_=model.updated_at),
+        "action": bindparam("kept_action", type_=Text),
+        "actor_id": bindparam("kept_actor_id", type_=Uuid),
+        "comment": bindparam("kept_comment", type_=Text),
+        "at": case((bindparam("kept_is_deletion", type_=Boolean), func.clock_timestamp()), else_=model.updated_at),
         "document": cast(document, JSON),
         "state": cast(state, JSON),
         "is_live": true(),
-        "is_public": ~bindparam("is_deletion", type_=Boolean) & (true() if public is None else public),
+        "is_public": ~bindparam("kept_is_deletion", type_=Boolean) & _is_public(model),
+        **given,
     }
-    rows = select(*(value.label(key) for key, value in values.items())).where(model.id == bindparam("id", type_=Uuid))
+    rows = select(*(value.label(key) for key, value in values.items())).where(which)
     return insert(Revision.__table__).from_select(list(values), rows)  # type: ignore[arg-type]
 
 
@@ -114,24 +141,21 @@ class Revisions:
         self.shape = shape
 
     async def keep(self, entity: EntityModel, edit: Edit, number: int | None = None) -> None:
-        """Keep an entity as the database has it now, under its version or another number."""
-        await self.session.execute(
-            _insert(self.shape),
-            {
-                "id": entity.id,
-                "number": entity.version if number is None else number,
-                "action": edit.action,
-                "actor_id": edit.actor_id,
-                "comment": edit.comment,
-                "is_deletion": edit.action == DELETE,
-            },
-        )
+        """Keep an entity, under its version or another number, as the database has it at the next `settle` or when the action ends."""
+        await settle(self.session)
+        values = {
+            "kept_id": entity.id,
+            "kept_number": entity.version if number is None else number,
+            "kept_action": edit.action,
+            "kept_actor_id": edit.actor_id,
+            "kept_comment": edit.comment,
+            "kept_is_deletion": edit.action == DELETE,
+        }
+        defer(self.session, _insert(self.shape), **values)
 
-    async def keep_first(self, entity: EntityModel) -> None:
-        """Keep what an entity was before its first change under history: rows that are older than it have no revision."""
-        exists = select(Revision.number).where(Revision.entity_id == entity.id).limit(1)
-        if await self.session.scalar(exists) is None:
-            await self.keep(entity, Edit(CREATE if entity.version == 1 else UPDATE, entity.updated_by or entity.created_by))
+    async def keep_first(self, entity_id: uuid.UUID | None = None) -> None:
+        """Keep what an entity, or each of the kind, was before its first change under history: rows that are older have no revision."""
+        await self.session.execute(_insert_first(self.shape, one=entity_id is not None), {"kept_id": entity_id} if entity_id else {})
 
     async def keep_pending(self, entity: EntityModel, edit: Edit, number: int, document: Json, state: Json) -> None:
         """Keep a change that waits beside the public text."""

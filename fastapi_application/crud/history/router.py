@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi_pagination import Page as LibraryPage
 
 from fastapi_application.core.actor import Actor
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_crud_action, run_read_action
 from fastapi_application.crud.bodies import JSON, IfMatchDep, WriteQueryDep, json_body, parse_body, refuse_query
 from fastapi_application.crud.declarations import LINK, READ_ERRORS, UNCHANGED, WRITE_ERRORS, Access, request_body, success
 from fastapi_application.crud.dependencies import SessionDep
@@ -51,7 +51,7 @@ def _add_revisions(router: APIRouter, service: "type[EntityService[Any, Any]]", 
         session: SessionDep,
         parameters: Annotated[RevisionParams, Query()],
     ) -> Response:
-        page = await run_crud_action(session, service(session).history.page, ref, parameters, viewer)
+        page = await run_read_action(session, service(session).history.page, ref, parameters, viewer)
         return page_response(request, page, parameters)
 
     @router.get(
@@ -68,7 +68,7 @@ def _add_revisions(router: APIRouter, service: "type[EntityService[Any, Any]]", 
         session: SessionDep,
         _query: Annotated[None, Depends(refuse_query)],
     ) -> Response:
-        body = await run_crud_action(session, service(session).history.read, ref, number, viewer)
+        body = await run_read_action(session, service(session).history.read, ref, number, viewer)
         return read_response(request, body, f'"{content_hash(body)}"')
 
 
@@ -89,7 +89,7 @@ def _add_diff(router: APIRouter, service: "type[EntityService[Any, Any]]", acces
         session: SessionDep,
         _query: Annotated[None, Depends(refuse_query)],
     ) -> Response:
-        snapshots = await run_crud_action(session, service(session).history.snapshots, ref, old, new, viewer)
+        snapshots = await run_read_action(session, service(session).history.snapshots, ref, old, new, viewer)
         body = await asyncio.to_thread(render_diff, old, new, snapshots, service.write_schema)
         return read_response(request, body, f'"{content_hash(body)}"')
 

@@ -22,6 +22,7 @@ class Aircraft(EntityModel):
 
     __tablename__ = "aircraft"
     __kind__: ClassVar[str] = "aircraft"
+    reserved_slugs: ClassVar[frozenset[str]] = frozenset({"compare"})
     # What large lists are mostly ordered by, in both directions: unknown dates are last either way.
     __table_args__ = (
         Index("ix_aircraft_first_flight_earliest", "first_flight_earliest", "first_flight_latest", "id"),

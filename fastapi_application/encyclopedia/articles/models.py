@@ -29,6 +29,7 @@ class Article(EntityModel):
     __tablename__ = "article"
     __kind__: ClassVar[str] = "articles"
     __label__: ClassVar[str] = "title"
+    __unpublished__: ClassVar[tuple[str, ...]] = ("pending_number", "pending_status", "publish_at", "rejection")
     __table_args__ = (
         CheckConstraint("translation_of_id <> id", name="translation_of"),
         Index("ix_article_published_at", text("published_at DESC NULLS LAST"), "id"),

@@ -113,13 +113,13 @@ class ArticleItem(ArticleFields, EntityItem):
     review: Annotated[Review | None, Computed(_review)]
     published_at: Timestamp | None
     archived_at: Timestamp | None
-    author: Annotated[Author | None, Computed(_author)]
+    author: Annotated[Author | None, Computed(_author, kind="user")]
     tags: list[Reference]
     aircraft: list[Reference]
     designers: list[Reference]
     design_bureaus: list[Reference]
     manufacturers: list[Reference]
-    translation_of: Annotated[TranslationReference | None, Computed(_original)]
+    translation_of: Annotated[TranslationReference | None, Computed(_original, kind="articles")]
 
 
 class ArticleDetail(ArticleItem):

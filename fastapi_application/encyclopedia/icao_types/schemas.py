@@ -38,5 +38,5 @@ class IcaoTypeItem(EntityItem):
 class IcaoTypeDetail(IcaoTypeItem):
     """A type designator, with the aircraft that have it."""
 
-    aircraft: Annotated[list[Reference], Computed(_aircraft)]
-    aircraft_count: Annotated[int, Computed(_aircraft_count)]
+    aircraft: Annotated[list[Reference], Computed(_aircraft, tables=("aircraft",))]
+    aircraft_count: Annotated[int, Computed(_aircraft_count, tables=("aircraft",))]

@@ -20,6 +20,7 @@ class Tag(EntityModel):
 
     __tablename__ = "tag"
     __kind__: ClassVar[str] = "tags"
+    is_public_by_itself: ClassVar[bool] = False
 
     name: Mapped[str] = mapped_column(Text)
     sort_name: Mapped[str] = sort_key("name")

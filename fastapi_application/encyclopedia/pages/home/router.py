@@ -6,13 +6,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from fastapi_application.accounts.authentication import ViewerDep
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_read_action
 from fastapi_application.crud.bodies import refuse_query
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.crud.responses import bytes_response
 from fastapi_application.encyclopedia.articles.schemas import ArticleItem
 from fastapi_application.encyclopedia.facts.schemas import FactItem
-from fastapi_application.encyclopedia.pages.home.service import HomeService, today
+from fastapi_application.encyclopedia.pages.day import Day
+from fastapi_application.encyclopedia.pages.home.service import RENDERS, HomeService
 from fastapi_application.encyclopedia.pages.routing import page_responses
 
 router = APIRouter(prefix="/pages", tags=["pages"])
@@ -31,4 +32,6 @@ class Home(BaseModel):
 @router.get("/home", operation_id="pages_home", summary="The first page", responses=page_responses(Home, "The page of the day."))
 async def home(request: Request, _viewer: ViewerDep, session: SessionDep, _query: Annotated[None, Depends(refuse_query)]) -> Response:
     """Show the article of the day, what is new, some facts, and counts."""
-    return bytes_response(request, await run_crud_action(session, HomeService(session).home, today()))
+    day = Day.today()
+    body = await run_read_action(session, HomeService(session).home, day.date)
+    return bytes_response(request, body, RENDERS, until=day.ends_at)

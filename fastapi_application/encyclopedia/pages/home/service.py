@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import ColumnElement, Text, cast, func, select
 from sqlalchemy.orm import aliased
 
+from fastapi_application.accounts.models import User
+from fastapi_application.crud.cache_tags import tags_of_kinds
 from fastapi_application.crud.read_query import json_list, select_json
 from fastapi_application.encyclopedia.articles.models import Article
 from fastapi_application.encyclopedia.articles.schemas import ArticleItem
@@ -23,14 +24,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlalchemy.ext.asyncio import AsyncSession
 
-RENDERS = COUNTED
-"""The kinds whose entries the page depends on. It also depends on the UTC date."""
+RENDERS = tags_of_kinds(COUNTED) | {User.__tablename__}
+"""The tags of the page. It also depends on the date."""
 RECENT, FACTS = 6, 5
-
-
-def today() -> str:
-    """Return the date in UTC: what pages of the day depend on."""
-    return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 class HomeService:

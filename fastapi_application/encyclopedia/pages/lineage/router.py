@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from fastapi_application.accounts.authentication import ViewerDep
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_read_action
 from fastapi_application.crud.bodies import refuse_query
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.crud.responses import bytes_response
 from fastapi_application.encyclopedia.pages.lineage.schemas import Family, Lineage, LineageParams
-from fastapi_application.encyclopedia.pages.lineage.service import LineageService
+from fastapi_application.encyclopedia.pages.lineage.service import RENDERS, LineageService
 from fastapi_application.encyclopedia.pages.routing import page_responses
 
 router = APIRouter(prefix="/aircraft/{ref}", tags=["aircraft"])
@@ -26,7 +26,7 @@ async def lineage(
     request: Request, ref: str, _viewer: ViewerDep, session: SessionDep, parameters: Annotated[LineageParams, Query()]
 ) -> Response:
     """Show the typed graph around an aircraft."""
-    return bytes_response(request, await run_crud_action(session, LineageService(session).lineage, ref, parameters))
+    return bytes_response(request, await run_read_action(session, LineageService(session).lineage, ref, parameters), RENDERS)
 
 
 @router.get(
@@ -36,4 +36,4 @@ async def family(
     request: Request, ref: str, _viewer: ViewerDep, session: SessionDep, _query: Annotated[None, Depends(refuse_query)]
 ) -> Response:
     """Show the type that an aircraft belongs to, with all of its variants."""
-    return bytes_response(request, await run_crud_action(session, LineageService(session).family, ref))
+    return bytes_response(request, await run_read_action(session, LineageService(session).family, ref), RENDERS)

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from fastapi_application.accounts.authentication import ViewerDep
-from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.action import run_read_action
 from fastapi_application.crud.bodies import refuse_query
+from fastapi_application.crud.cache_tags import tags_of_kinds
 from fastapi_application.crud.dependencies import SessionDep
 from fastapi_application.crud.responses import bytes_response
 from fastapi_application.encyclopedia.pages.routing import page_responses
-from fastapi_application.encyclopedia.pages.statistics.service import StatisticsService
+from fastapi_application.encyclopedia.pages.statistics.service import RENDERS, StatisticsService
 
 router = APIRouter(tags=["statistics"])
 
@@ -49,4 +50,5 @@ class Statistics(BaseModel):
 @router.get("/statistics", operation_id="statistics", summary="Numbers", responses=page_responses(Statistics, "Numbers."))
 async def statistics(request: Request, _viewer: ViewerDep, session: SessionDep, _query: Annotated[None, Depends(refuse_query)]) -> Response:
     """Count entries by kind, and aircraft by decade, country, category and engine."""
-    return bytes_response(request, await run_crud_action(session, StatisticsService(session).statistics))
+    body = await run_read_action(session, StatisticsService(session).statistics)
+    return bytes_response(request, body, tags_of_kinds(RENDERS))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import Select, func, literal, select, text, union_all
+
+from fastapi_application.crud.models import model_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,19 +15,9 @@ if TYPE_CHECKING:
 RENDERS = ("aircraft", "articles", "countries", "design-bureaus", "designers", "engines", "facts", "icao-types", "manufacturers", "tags")
 """The kinds whose entries an answer depends on."""
 
-_COUNTS = """
-    (SELECT json_object_agg(kind, count ORDER BY kind) FROM (
-        SELECT kind, count(*) AS count FROM search_document WHERE is_public GROUP BY kind
-        UNION ALL SELECT 'countries', count(*) FROM country
-        UNION ALL SELECT 'facts', count(*) FROM fact
-        UNION ALL SELECT 'icao-types', count(*) FROM icao_type
-        UNION ALL SELECT 'tags', count(*) FROM tag
-    ) AS counts)
-"""
-
 # A group of those without a value makes each list add up to the total; only an aircraft of several countries counts twice.
-_STATISTICS = text(f"""
-    SELECT {_COUNTS} AS entries, json_build_object(
+_AIRCRAFT = text("""
+    SELECT json_build_object(
         'total', (SELECT count(*) FROM aircraft),
         'by_decade', ARRAY(SELECT json_build_object('value', lpad(CAST(decade AS text), 4, '0') || 's', 'count', count(*))
             FROM search_document WHERE kind = 'aircraft' GROUP BY decade ORDER BY decade NULLS LAST),
@@ -36,9 +28,15 @@ _STATISTICS = text(f"""
             FROM aircraft GROUP BY category ORDER BY count(*) DESC, category),
         'by_engine_type', ARRAY(SELECT json_build_object('value', engine_type, 'count', count(*))
             FROM aircraft GROUP BY engine_type ORDER BY count(*) DESC, engine_type NULLS LAST)
-    ) AS aircraft
-""")  # noqa: S608 - constants of this file
-COUNTS = text(f"SELECT {_COUNTS}")
+    )
+""")
+
+
+def _count(kind: str) -> Select[tuple[str, int]]:
+    model = model_of(kind)
+    count = select(literal(kind), func.count()).select_from(model)
+    public = model.is_public(model)
+    return count if public is None else count.where(public)
 
 
 class StatisticsService:
@@ -50,10 +48,9 @@ class StatisticsService:
 
     async def statistics(self) -> bytes:
         """Render how many entries there are, and the aircraft by what they are."""
-        row = (await self.session.execute(_STATISTICS)).mappings().one()
-        return orjson.dumps(dict(row))
+        aircraft = (await self.session.execute(_AIRCRAFT)).scalar_one()
+        return orjson.dumps({"entries": await self.counts(), "aircraft": aircraft})
 
-    async def counts(self) -> dict[str, Any]:
+    async def counts(self) -> dict[str, int]:
         """Count the entries of each kind that everybody sees."""
-        counts: dict[str, Any] = (await self.session.execute(COUNTS)).scalar_one()
-        return counts
+        return dict((await self.session.execute(union_all(*map(_count, RENDERS)))).tuples().all())

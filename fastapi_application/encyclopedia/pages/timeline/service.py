@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,15 +18,10 @@ if TYPE_CHECKING:
     from fastapi_application.encyclopedia.pages.timeline.schemas import TimelineParams
 
 RENDERS = ("aircraft", "designers", "design-bureaus", "manufacturers", "engines", "countries")
-"""The kinds whose entries an answer depends on. Without a date, on this day also depends on the UTC date."""
+"""The kinds whose entries an answer depends on; on this day, without a date, also on the date."""
 _QUALIFIERS = "?~%"
 _SEASONS = {"21", "22", "23", "24"}
 _BY_LENGTH = {10: "day", 7: "month", 4: "year"}
-
-
-def today() -> str:
-    """Return the day of the year in UTC: what pages of the day depend on."""
-    return datetime.now(UTC).strftime("%m-%d")
 
 
 class TimelineService:

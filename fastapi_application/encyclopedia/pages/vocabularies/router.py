@@ -12,7 +12,6 @@ from fastapi_application.crud.responses import bytes_response
 from fastapi_application.encyclopedia.pages.routing import page_responses
 from fastapi_application.encyclopedia.pages.vocabularies.labels import VOCABULARIES
 
-RENDERS: tuple[str, ...] = ()
 router = APIRouter(tags=["vocabularies"])
 
 
@@ -47,4 +46,4 @@ _BODY = orjson.dumps(
 )
 async def vocabularies(request: Request, _viewer: ViewerDep, _query: Annotated[None, Depends(refuse_query)]) -> Response:
     """Show the labels in English and Russian."""
-    return bytes_response(request, _BODY)
+    return bytes_response(request, _BODY, ())

@@ -1,0 +1,92 @@
+"""The second part: what the same pages cost with 300, 10 000 and 100 000 aircraft and articles, from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from fastapi_application.core.config import get_settings
+
+if TYPE_CHECKING:
+    from benchmarks.servers import Server
+
+SIZES = (300, 10_000, 100_000)
+PAGES = {
+    "article by slug": "/api/v1/articles/concorde",
+    "aircraft by slug": "/api/v1/aircraft/concorde",
+    "country, with its aircraft": "/api/v1/countries/su",
+    "aircraft list": "/api/v1/aircraft",
+    "aircraft list, page 100": "/api/v1/aircraft?page=100&size=20",
+    "aircraft list, filtered": "/api/v1/aircraft?country=SU&sort=name",
+    "aircraft list, search-like": "/api/v1/aircraft?country=SU&first_flight=1935/1960&sort=-max_speed_kmh",
+    "aircraft list, by cursor": "/api/v1/aircraft?cursor=&sort=-first_flight",
+    "article list": "/api/v1/articles",
+    "article list, newest": "/api/v1/articles?sort=-published_at",
+}
+ROUNDS = 30
+_COLUMNS = """
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> ALL ($2::text[])
+"""
+_LINKS = {"aircraft": ("country", "designer", "manufacturer", "engine"), "article": ("tag", "aircraft", "designer", "manufacturer")}
+
+
+async def _grow(size: int) -> None:
+    settings = get_settings().db
+    connection = await asyncpg.connect(
+        host=settings.host, port=settings.port, user=settings.user, password=settings.password.get_secret_value(), database=settings.name
+    )
+    try:
+        for table, label in (("aircraft", "name"), ("article", "title")):
+            await _copy(connection, table, label, size)
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
+
+
+async def _copy(connection: asyncpg.Connection[asyncpg.Record], table: str, label: str, size: int) -> None:
+    """Copy rows of a table, with their links, under names with a number."""
+    there = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - names from above
+    columns = await connection.fetchval(_COLUMNS, table, ["id", "slug", label])
+    async with connection.transaction():
+        await connection.execute(f"""
+            CREATE TEMPORARY TABLE made ON COMMIT DROP AS
+            SELECT gen_random_uuid() AS id, source.id AS source, n
+            FROM generate_series(1, {max(0, size - there)}) AS n
+            JOIN (SELECT id, row_number() OVER (ORDER BY slug) - 1 AS number FROM {table}) AS source ON source.number = n % {there};
+            INSERT INTO {table} (id, slug, {label}, {columns})
+            SELECT made.id, left(slug, 100) || '-' || {size} || '-' || n, {label} || ' ' || n, {columns}
+            FROM made JOIN {table} AS original ON original.id = made.source;
+        """)  # noqa: S608
+        for target in _LINKS[table]:
+            name = f"{table}_{target}"
+            others = await connection.fetchval(_COLUMNS, name, [f"{table}_id"])
+            await connection.execute(f"""
+                INSERT INTO {name} ({table}_id, {others})
+                SELECT made.id, {others} FROM made JOIN {name} AS original ON original.{table}_id = made.source
+            """)  # noqa: S608
+
+
+def _milliseconds(server: Server, path: str) -> float:
+    server.body(path)
+    took = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        server.body(path)
+        took.append(time.perf_counter() - begun)
+    return sorted(took)[ROUNDS // 2] * 1000
+
+
+def compare_sizes(server: Server) -> None:
+    """Print what each page takes at each size: the median of requests one after another."""
+    found: dict[str, list[float]] = {title: [] for title in PAGES}
+    for size in SIZES:
+        asyncio.run(_grow(size))
+        for title, path in PAGES.items():
+            found[title].append(_milliseconds(server, path))
+    print("\n" + f"{'uncached, ms':34}" + "".join(f"{size:>10}" for size in SIZES) + "    growth")
+    for title, took in found.items():
+        print(f"{title:34}" + "".join(f"{one:10.2f}" for one in took) + f"{took[-1] / took[0]:10.2f}")
