@@ -81,4 +81,4 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
         from fastapi_application.middleware.tracing import TracingMiddleware  # noqa: PLC0415 - OpenTelemetry costs time to import
 
         app = TracingMiddleware(app, spans, names)
-    return StormMiddleware(app, gate, headers, limits.may_be_kept)
+    return StormMiddleware(app, gate, headers, limits.cache.may_have)

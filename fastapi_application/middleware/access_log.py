@@ -10,6 +10,7 @@ import structlog
 from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
 from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.core.tracing import provider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ class AccessLogMiddleware:
                 sent += len(message.get("body", b""))
             await send(message)
 
-        fast = access_lines()
+        fast = access_lines() if provider() is None else None  # which knows no ids of traces
         line = {"method": scope["method"], "path": scope["path"][:2048], "client": client_address(scope, self.trusted_proxies)}
         if fast is None:
             _logger.debug("request", **line)

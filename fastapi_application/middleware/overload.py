@@ -15,7 +15,7 @@ import structlog
 
 from fastapi_application.core import metrics
 from fastapi_application.core.errors import RequestTimeoutError, ServiceUnavailableError
-from fastapi_application.core.problems import PROBLEM_MEDIA_TYPE, problem_body
+from fastapi_application.core.problems import PROBLEM_MEDIA_TYPE, problem_body, send_problem
 from fastapi_application.core.request_id import request_id_var
 from fastapi_application.middleware.correlation_id import request_id_of
 
@@ -55,7 +55,16 @@ class GateMiddleware:
             await self.app(scope, receive, send)
             return
         visit = _Visit(self.gate, scope, receive, send, self.deadline_s)
-        await visit.take_place()
+        try:
+            await visit.take_place()
+            await self._serve(scope, visit)
+        except ServiceUnavailableError as error:
+            if visit.has_begun_answer:
+                raise
+            # An answer and no exception: the read cache shares it with all who wait for it.
+            await send_problem(send, error, scope["path"])
+
+    async def _serve(self, scope: Scope, visit: _Visit) -> None:
         task = asyncio.ensure_future(self.app(scope, visit.receive, visit.send))
         task.add_done_callback(visit.end)
         try:
@@ -80,7 +89,7 @@ class _Visit:
         self._gate, self._receive, self._send = gate, receive, send
         self._write = scope["method"] not in READS
         self._loop = asyncio.get_running_loop()
-        self._has_place = self._has_begun_answer = self._is_over = False
+        self._has_place = self.has_begun_answer = self._is_over = False
         self._more_body = True
         self._received = 0
         self._reading_since: float | None = None
@@ -152,8 +161,8 @@ class _Visit:
         """Send, unless the deadline was quicker. Who has begun to answer needs no place any more."""
         if self._is_over:
             return
-        if not self._has_begun_answer:
-            self._has_begun_answer = True
+        if not self.has_begun_answer:
+            self.has_begun_answer = True
             self._deadline = self._loop.time() + ANSWER_S
             self.give_place()
         await self._send(message)

@@ -97,8 +97,8 @@ class RateLimitMiddleware:
             return
         self.limiter.local.count(self._policy, client)
         if question is None:
-            verdict = Verdict(0, (Standing(self._policy, left, full_s),))
-            await self._pass_on(scope, receive, send, verdict, *self._bypass(scope))
+            more = [BYPASS] if scope["method"] in _READS else []
+            await self._pass_on(scope, receive, send, Verdict(0, (Standing(self._policy, left, full_s),)), *more)
         else:
             headers = [self._policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
             await self.cache.answer(scope, receive, send, question, reply, headers)
@@ -115,7 +115,7 @@ class RateLimitMiddleware:
             await self._refuse(scope, send, verdict)
             return
         if question is None:
-            await self._pass_on(scope, receive, send, verdict, *self._bypass(scope))
+            await self._pass_on(scope, receive, send, verdict, *([BYPASS] if scope["method"] in _READS else []))
             return
         try:
             reply = await asked if asked is not None else None
@@ -128,17 +128,6 @@ class RateLimitMiddleware:
             await self.cache.without_redis(scope, receive, send, question, verdict.headers())
         else:
             await self.cache.answer(scope, receive, send, question, reply, verdict.headers())
-
-    def _bypass(self, scope: Scope) -> list[Header]:
-        if scope["method"] not in _READS:
-            return []
-        metrics.cache_answer("bypass")
-        return [BYPASS]
-
-    def may_be_kept(self, scope: Scope) -> bool:
-        """Whether the read cache may be able to answer from memory: such a request is let in when others are refused."""
-        is_anonymous = all(name != b"authorization" for name, _ in scope["headers"])
-        return is_anonymous and is_limited(scope["path"]) and self.cache.holds(scope)
 
     def _note(self, error: RedisAwayError | RedisReplyError) -> None:
         if isinstance(error, RedisReplyError):

@@ -82,9 +82,10 @@ class ReadCache:
         shared = settings.shared_max_age_s
         self._cache_control = f"public, max-age=0, s-maxage={shared}, must-revalidate".encode() if shared else b"public, no-cache"
 
-    def holds(self, scope: Scope) -> bool:
-        """Whether this process may be able to answer without the application."""
-        return self.enabled and self.store.get((scope["path"], scope["query_string"] + _form(scope))) is not None
+    def may_have(self, scope: Scope) -> bool:
+        """Whether memory holds an answer to a request of the public; that it is current, only Redis can say."""
+        public = self.enabled and not any(name == b"authorization" for name, _ in scope["headers"])
+        return public and self.store.get((scope["path"], scope["query_string"] + _form(scope))) is not None
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
@@ -167,8 +168,8 @@ class ReadCache:
                 metrics.cache_answer("collapsed")
                 await self._send(scope, send, shared, [(_STATUS, b"frankenjet; fwd=%b; collapsed" % reason), *more])
                 return
+        metrics.cache_answer("stale" if question.entry is not None else "miss")
         answer, entry = await self._fly(scope, receive, question, moment)
-        metrics.cache_answer("miss" if question.entry is None else "stale")
         stored = b"; stored" if entry is not None else b""
         await self._send(scope, send, answer, [(_STATUS, b"frankenjet; fwd=%b%b" % (reason, stored)), *more])
         if entry is not None:

@@ -70,8 +70,8 @@ class Generations:
         """Advance the clock over a given link; see `advance`."""
         everything = EVERYTHING in (tags := set(tags))
         keys = () if everything else self.tag_keys(tags)
-        await link.run(_ADVANCE, (self.clock_key, self.epoch_key, *keys), (self.tag_life, int(everything)))
         metrics.cache_invalidated(len(tags))
+        await link.run(_ADVANCE, (self.clock_key, self.epoch_key, *keys), (self.tag_life, int(everything)))
 
     def keep(self, tag_keys: tuple[bytes, ...], key: bytes = b"", entry: bytes = b"", ttl_s: int = 1) -> None:
         """Put tags on the clock, and an entry into the Redis level where there is one; nobody waits for it."""

@@ -171,7 +171,9 @@ class Limiter:
         except RedisReplyError as error:
             self.link.complain(error)
             return self._without_redis(policies, client, token_hash)
-        verdict = _measured(Verdict(wait, tuple(self._standing(*standings[index : index + 3]) for index in range(0, len(standings), 3))))
+        verdict = Verdict(wait, tuple(self._standing(*standings[index : index + 3]) for index in range(0, len(standings), 3)))
+        for standing in verdict.standings[:1]:
+            metrics.limiter_decided(standing.policy.name, allowed=not wait)
         if not wait:
             self._count(verdict, client, token_hash)
         return verdict
@@ -196,7 +198,9 @@ class Limiter:
         account = self._account(token_hash)
         if account is not None and account[0] in self.policies:
             policies, client = (self.policies[account[0]], *policies[1:]), account[1]
-        return _measured(self.local.ask(policies, client), alone=True)
+        verdict = self.local.ask(policies, client)
+        metrics.limiter_decided(policies[0].name, allowed=not verdict.wait_s, alone=True)
+        return verdict
 
     def _account(self, token_hash: str | None) -> tuple[str, str] | None:
         known = self._identities.get(token_hash) if token_hash else None
@@ -224,9 +228,3 @@ class Limiter:
         """Send what nobody waits for."""
         with contextlib.suppress(RedisAwayError):
             self.link.send(pack(*words))
-
-
-def _measured(verdict: Verdict, *, alone: bool = False) -> Verdict:
-    for standing in verdict.standings:
-        metrics.limiter_decided(standing.policy.name, allowed=not verdict.wait_s, alone=alone)
-    return verdict

@@ -103,9 +103,9 @@ class _Connection(asyncio.Protocol):
         try:
             while (reply := self._reader.gets()) is not False:
                 sent_at, future = self._waiting.popleft()
-                metrics.redis_answered(self._loop.time() - sent_at)
                 if not future.done():
                     future.set_result(reply)
+                    metrics.redis_answered(self._loop.time() - sent_at)
         except (hiredis.ProtocolError, IndexError):
             self.close()
 
@@ -150,8 +150,8 @@ class _Connection(asyncio.Protocol):
             self._transport = None
         while self._waiting:
             _, future = self._waiting.popleft()
-            metrics.redis_failed()
             if not future.done():
+                metrics.redis_failed()
                 future.set_exception(RedisAwayError())
                 future.exception()  # read, also where nobody waits for it
         self._lost(self)
@@ -232,6 +232,7 @@ class RedisLink:
 
     def complain(self, error: RedisReplyError) -> None:
         """Log that Redis answers with errors (full, read only, …), once a minute: requests go on without it."""
+        metrics.redis_failed()
         if time.monotonic() - self._complained_at > COMPLAINT_S:
             self._complained_at = time.monotonic()
             _logger.error("redis_refuses", error=str(error))
