@@ -153,7 +153,7 @@ router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(refu
 def _responses(description: str) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Health"}}}
     failing = {"description": "`fail`: see `code`.", "content": content}
-    return {200: {"description": description, "content": content}, 503: failing, **problem_responses(422)}
+    return {200: {"description": description, "content": content}, **problem_responses(422), 503: failing}
 
 
 def _answer(checks: dict[str, dict[str, Any]], *, optional: tuple[str, ...] = ()) -> Response:
