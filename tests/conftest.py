@@ -30,8 +30,6 @@ _SETTINGS = {
     "AUTH__ACCESS_TTL_S": "86400",
     # Tests of other things than guessing may fail to log in as often as they like.
     "AUTH__LOGIN_FREE_FAILURES": "1000000",
-    # The fixtures' tokens outlive the run on the slowest machine.
-    "AUTH__ACCESS_TTL_S": "86400",
     # Nobody is limited by accident; tests of limits set their own.
     **{
         f"RATE_LIMIT__{name}": "1000000000/60"

@@ -134,11 +134,11 @@ async def test_a_change_that_changes_nothing_ends_no_session(
 
 async def test_the_last_administrator_stays(application: Application, address: str, db: Connection) -> None:
     """Of two who demote each other at once one is refused, and the one who is left cannot leave."""
-    await db.execute('UPDATE "user" SET is_active = false WHERE is_superuser')
+    others = await db.fetch('UPDATE "user" SET is_active = false WHERE is_superuser AND is_active RETURNING id')
     try:
         await _demote_each_other(application, [f"one-{address}", f"two-{address}"], db)
     finally:
-        await db.execute("""UPDATE "user" SET is_active = true WHERE email = 'administrator@example.org'""")
+        await db.execute('UPDATE "user" SET is_active = true WHERE id = ANY ($1)', [row["id"] for row in others])
 
 
 async def _demote_each_other(application: Application, addresses: list[str], db: Connection) -> None:
