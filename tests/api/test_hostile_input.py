@@ -254,9 +254,8 @@ async def test_bodies_that_are_too_large(operation: Operation, attacker: Attacke
     reads = bool(operation.media_types) and operation.media_types != ["multipart/form-data"]
     await attacker.send("too much in chunks", content=_chunks(size), headers=content_type, status=413 if reads else None)
     for declared in ("-1", "abc", "", "1, 2"):
-        await attacker.send(
-            f"Content-Length {declared}", content=_chunks(MEGABYTE // 16), headers={**content_type, "Content-Length": declared}
-        )
+        headers = {**content_type, "Content-Length": declared}
+        await attacker.send(f"Content-Length {declared}", content=_chunks(MEGABYTE // 16), headers=headers)
 
 
 async def _chunks(size: int) -> AsyncIterator[bytes]:

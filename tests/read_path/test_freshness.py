@@ -102,9 +102,7 @@ async def test_both_ends_of_a_relation_are_fresh_after_each_step(
         await publish(administrator, paths["owner"])
     if relation.target == "articles":
         await publish(administrator, paths["target"])
-    labels = {
-        kind: "title" if kind in ("articles", "tag-categories") else "text" if kind == "facts" else "name" for kind in (*KINDS, "images")
-    }
+    labels = {kind: {"articles": "title", "tag-categories": "title", "facts": "text"}.get(kind, "name") for kind in (*KINDS, "images")}
     one, two = ([entity["slug"]] for entity in (target, other))
     steps: list[tuple[str, dict[str, Any]]] = [
         ("owner", {relation.field: await relation.value(one, number + 2000, make)}),
