@@ -23,7 +23,7 @@ from tests.support.log_capture import captured_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"  # pragma: allowlist secret
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 @pytest.fixture
