@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 LAST_USE_IS_NOTED_EACH = timedelta(minutes=5)
 READ = "read"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SLOW_BODY_S = 0.05
 
 
 class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):  # type: ignore[type-var] # see models.User
@@ -149,7 +152,7 @@ async def get_token(request: Request, token: Annotated[str | None, Depends(trans
     return token
 
 
-async def get_identity(request: Request, session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Identity | None:
+async def get_identity(session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Identity | None:
     """Return what the request's token stands for, None for an anonymous request.
 
     The look-up is an action of its own, over before the handler's begins. When it fails the answer is 503, never
@@ -161,9 +164,6 @@ async def get_identity(request: Request, session: SessionDep, token: Annotated[s
     """
     if token is None:
         return None
-    if request.method not in _SAFE and not request.headers.get("content-type", "").startswith("multipart/"):
-        # The rest of the request first: whoever sends it slowly must not act with rights that were lost meanwhile.
-        await request.body()
     identity = await run_crud_action(session, identify, session, token)
     session.expunge_all()
     if identity is None:
@@ -186,6 +186,40 @@ async def get_viewer(identity: IdentityDep) -> Actor | None:
         return None
     _need_scope(identity.actor, READ)
     return identity.actor
+
+
+async def get_slow_body_guard(
+    request: Request, session: SessionDep, token: Annotated[str | None, Depends(get_token)]
+) -> Callable[[], Awaitable[None]]:
+    """Return what receives the body, for those who may send one, and looks a token up again when that took a while.
+
+    Nobody acts with rights that they have lost since they began to send.
+    """
+
+    async def receive() -> None:
+        if request.method in _SAFE:
+            return
+        before = time.monotonic()
+        await request.body()
+        if time.monotonic() - before > _SLOW_BODY_S:
+            await still_signed_in(session, token)
+
+    return receive
+
+
+SlowBodyGuard = Annotated[Callable[[], Awaitable[None]], Depends(get_slow_body_guard)]
+
+
+async def still_signed_in(session: AsyncSession, token: str | None) -> None:
+    """Look the token up again.
+
+    Raises:
+        NotAuthenticatedError: it has ended meanwhile.
+
+    """
+    if token is None or await run_crud_action(session, identify, session, token) is None:
+        raise NotAuthenticatedError
+    session.expunge_all()
 
 
 ViewerDep = Annotated[Actor | None, Depends(get_viewer)]
@@ -220,7 +254,7 @@ async def get_reader(identity: KnownDep) -> Identity:
 ReaderDep = Annotated[Identity, Depends(get_reader)]
 
 
-async def get_signed_in(identity: KnownDep) -> Identity:
+async def get_signed_in(identity: KnownDep, receive_body: SlowBodyGuard) -> Identity:
     """Return whose account it is that is about to change: signed in, not a script.
 
     Raises:
@@ -229,6 +263,7 @@ async def get_signed_in(identity: KnownDep) -> Identity:
     """
     if identity.session_id is None:
         raise ForbiddenError("A personal API token cannot manage an account: sign in.")
+    await receive_body()
     return identity
 
 
@@ -275,11 +310,12 @@ def require(role: Role) -> Any:
     The kind that a personal API token must be allowed to write is the path's: `/api/v1/<kind>/…`.
     """
 
-    async def get_writer(request: Request, identity: KnownDep) -> Actor:
+    async def get_writer(request: Request, identity: KnownDep, receive_body: SlowBodyGuard) -> Actor:
         actor = _verified(identity).actor
         if not actor.has_role(role):
             raise ForbiddenError
         _need_scope(actor, f"write:{request.scope['path'].split('/')[3]}")
+        await receive_body()
         return actor
 
     return Depends(get_writer)

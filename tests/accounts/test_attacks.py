@@ -112,6 +112,7 @@ async def half_sent(client: httpx.AsyncClient, method: str, path: str, content: 
     async with asyncio.timeout(60):
         await begun.wait()
         yield request
+        await asyncio.sleep(0.1)  # this is what makes it slow
         rest.set()
         await request
 

@@ -88,10 +88,10 @@ async def test_a_write_by_an_unverified_editor_is_403(method: str, path: str, un
     assert_problem(await unverified.request(method, path, content=MALFORMED, headers=JSON), 403, "email_not_verified")
 
 
-async def test_an_unverified_reader_is_told_of_the_role_first(application: Application) -> None:
+async def test_an_unverified_reader_is_told_of_the_address_first(application: Application) -> None:
     token = await application.create_user("unverified-reader@example.org", Role.READER, is_verified=False)
     async with application.client(token) as client:
-        assert_problem(await client.post("/api/v1/tags", json={"name": "T"}), 403, "forbidden")
+        assert_problem(await client.post("/api/v1/tags", json={"name": "T"}), 403, "email_not_verified")
         assert (await client.get("/api/v1/tags")).status_code == 200
 
 
