@@ -26,7 +26,8 @@ _PLUGINS = [
 ] + [{"name": "HexHighEntropyString", "limit": 3.0}, {"name": "Base64HighEntropyString", "limit": 4.5}]  # fmt: skip
 _SAMPLES = [
     "0123456789", "9876543210", "password", "secret", "very-", "p%40ss", "example", "swordfish", "^[a-z-]+$", "^[A-Za-z]+$",
-    "e1f0a53c97b24d68", "97b24d68be1f0a53", "1975ea83b712", "kD83hf-92jfKKs", "Zx91mNqLp0sKd7", "hunter2", "0af7651916cd", "b7ad6b71692", r"^\.?[\w]*(/[\w.{}-]+)+$",
+    "e1f0a53c97b24d68", "97b24d68be1f0a53", "1975ea83b712", "kD83hf-92jfKKs", "Zx91mNqLp0sKd7", "hunter2",
+    "0af7651916cd", "b7ad6b71692", r"^\.?[\w]*(/[\w.{}-]+)+$",
 ]  # fmt: skip
 """Of tests and documentation; words and paths, which are no random text."""
 _UNSEARCHED = ("poetry.lock", "fastapi_application/starter/", "docs/data/")
