@@ -40,7 +40,8 @@ class DrainingServer(Server):
     """A server that takes new connections quickly when it is busy, and says that it will stop before it does.
 
     libuv accepts one connection in each turn of the loop. While a turn takes long, new clients would wait for seconds before
-    anybody could even refuse them; so a second reader of the same port takes some more.
+    anybody could even refuse them; so a second reader of the same port takes some more. Of several processes none does:
+    the first to wake would take them all, and the others would have nothing to do.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,7 +49,7 @@ class DrainingServer(Server):
         await super().startup(sockets)
         self._more: list[socket.socket] = []
         self._accepting: set[asyncio.Task[Any]] = set()
-        for listener in sockets or []:
+        for listener in (sockets or []) if self.config.workers == 1 else []:
             more = listener.dup()
             more.settimeout(0)
             self._more.append(more)

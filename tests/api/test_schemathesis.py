@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.support.application import Application
 
-EXAMPLES = 10
+EXAMPLES = 4
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

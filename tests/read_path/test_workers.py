@@ -265,19 +265,25 @@ async def test_the_quota_of_a_client_is_one_for_all_workers(world: World) -> Non
     address = next(_addresses)
     page = f"{API}/countries"
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(world.client(client=address)) for _ in range(16)]
+        clients: list[httpx.AsyncClient] = []
+        workers: set[str] = set()
+        async with asyncio.timeout(60):
+            while len(clients) < 16 or len(workers) < 2:  # which worker takes a connection is the system's affair
+                client = await stack.enter_async_context(world.client(client=address))
+                workers.add((await client.get(f"{API}/health/live")).headers["x-worker"])
+                clients.append(client)
         other = await stack.enter_async_context(world.client(client=next(_addresses)))
         await other.get(page)
         started = time.monotonic()
 
         async def send(client: httpx.AsyncClient) -> list[httpx.Response]:
-            return [await client.get(page) for _ in range(4 * QUOTA // len(clients))]
+            return [await client.get(page) for _ in range(-(-4 * QUOTA // len(clients)))]
 
         answers = [answer for some in await asyncio.gather(*map(send, clients)) for answer in some]
         refilled = (time.monotonic() - started) * QUOTA / 60
         passed = [answer for answer in answers if answer.status_code == 200]
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(passed) + len(refused) == 4 * QUOTA
+        assert len(passed) + len(refused) == len(answers) >= 4 * QUOTA
         assert QUOTA <= len(passed) <= QUOTA + refilled + 1
         assert len({answer.headers["x-worker"] for answer in answers}) > 1
         assert all("ratelimit" in answer.headers and "ratelimit-policy" in answer.headers for answer in answers)

@@ -8,8 +8,11 @@ from typing import Any
 
 from fastapi_application.core.config import Settings
 from fastapi_application.create_fastapi_app import create_fastapi_app
+from tests.factories.registry import FACTORIES
 
 LOGIN, PUBLISH = "auth_login", "articles_publish"
+REPRESENTATIVES = ("aircraft", "articles", "tags")
+"""Kinds with everything that a kind can have, with a workflow, and with next to nothing."""
 ENDING = ("auth_logout", "auth_sessions_end_all", "users_me_delete")
 """What ends the session that asks."""
 FORM = "application/x-www-form-urlencoded"
@@ -41,6 +44,12 @@ class Operation:
     def has_ref(self) -> bool:
         """Whether the path names an entity."""
         return "{ref}" in self.template
+
+    @property
+    def is_representative(self) -> bool:
+        """Whether it stands for itself, or for the operations that one router makes for every kind."""
+        kind = self.template.split("/")[3] if self.template.count("/") > 2 else ""
+        return kind not in FACTORIES or kind in REPRESENTATIVES
 
     @property
     def is_account(self) -> bool:
