@@ -129,7 +129,7 @@ def asked(secrets: Secrets) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from ((path, {}) for path in OUTSIDE)
 
 
-async def leaks(client: httpx.AsyncClient, secrets: Secrets) -> list[str]:
+async def leaks(client: httpx.AsyncClient, secrets: Secrets, *, only_first: bool = False) -> list[str]:
     """Return where the marker is found."""
     found = []
     for path, query in asked(secrets):
@@ -140,6 +140,8 @@ async def leaks(client: httpx.AsyncClient, secrets: Secrets) -> list[str]:
         told += "".join(value for name, value in answer.headers.items() if name != "link")
         if secrets.marker in told.lower():
             found.append(f"{path}?{query}")
+            if only_first:
+                break
     return found
 
 
@@ -207,6 +209,6 @@ async def test_the_walk_finds_what_a_missing_filter_lets_through(
         with monkeypatch.context() as without:
             without.setattr(*MUTATIONS[filtered])
             secrets = await hide(f"qzvz{number}k", anonymous, editor, administrator, make)
-            assert await leaks(anonymous, secrets)
+            assert await leaks(anonymous, secrets, only_first=True)
     finally:
         forget_statements()
