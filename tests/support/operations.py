@@ -11,8 +11,8 @@ from fastapi_application.create_fastapi_app import create_fastapi_app
 from tests.factories.registry import FACTORIES
 
 LOGIN, PUBLISH = "auth_login", "articles_publish"
-REPRESENTATIVES = ("aircraft", "articles", "tags")
-"""Kinds with everything that a kind can have, with a workflow, and with next to nothing."""
+REPRESENTATIVES = ("aircraft", "articles")
+"""Kinds with everything that a kind can have, and with a workflow."""
 ENDING = ("auth_logout", "auth_sessions_end_all", "users_me_delete")
 """What ends the session that asks."""
 FORM = "application/x-www-form-urlencoded"
