@@ -152,6 +152,14 @@ async def get_token(request: Request, token: Annotated[str | None, Depends(trans
     return token
 
 
+async def _look_up(session: AsyncSession, token: str) -> Identity:
+    identity = await run_read_action(session, identify, session, token)
+    session.expunge_all()
+    if identity is None:
+        raise NotAuthenticatedError
+    return identity
+
+
 async def get_identity(request: Request, session: SessionDep, token: Annotated[str | None, Depends(get_token)]) -> Identity | None:
     """Return what the request's token stands for, None for an anonymous request.
 
@@ -164,10 +172,7 @@ async def get_identity(request: Request, session: SessionDep, token: Annotated[s
     """
     if token is None:
         return None
-    identity = await run_read_action(session, identify, session, token)
-    session.expunge_all()
-    if identity is None:
-        raise NotAuthenticatedError
+    identity = await _look_up(session, token)
     request.app.state.read_path.limiter.remember_identity(hash_token(token), identity.actor.role, identity.user_id)
     return identity
 
@@ -218,9 +223,9 @@ async def still_signed_in(session: SessionDep, token: Annotated[str | None, Depe
         NotAuthenticatedError: it has ended meanwhile.
 
     """
-    if token is None or await run_read_action(session, identify, session, token) is None:
+    if token is None:
         raise NotAuthenticatedError
-    session.expunge_all()
+    await _look_up(session, token)
 
 
 StillSignedIn = Depends(still_signed_in)

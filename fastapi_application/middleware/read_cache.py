@@ -85,7 +85,7 @@ class ReadCache:
     def may_have(self, scope: Scope) -> bool:
         """Whether memory holds an answer to a request of the public; that it is current, only Redis can say."""
         public = self.enabled and not any(name == b"authorization" for name, _ in scope["headers"])
-        return public and self.store.get((scope["path"], scope["query_string"] + _form(scope))) is not None
+        return public and self.store.get(_key_of(scope)) is not None
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class ReadCache:
 
         The key is the address as it came (another order of parameters is another key), with the form that is preferred.
         """
-        key = (scope["path"], scope["query_string"] + _form(scope))
+        key = _key_of(scope)
         entry = self.store.get(key)
         if entry is not None:
             return Question(key, entry, entry.level_key)
@@ -284,6 +284,10 @@ class ReadCache:
         headers, body = answer.in_form_for(accept_encoding)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers + more})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _key_of(scope: Scope) -> Key:
+    return scope["path"], scope["query_string"] + _form(scope)
 
 
 def _form(scope: Scope) -> bytes:

@@ -15,6 +15,7 @@ from fastapi_application.accounts import throttle
 from fastapi_application.core.actor import Role
 from fastapi_application.core.config import get_settings
 from tests.accounts.requests import ANOTHER_PASSWORD, AUTH, ME, USERS, bearer, log_in, refresh, register, status_of
+from tests.accounts.test_administration import id_of
 from tests.accounts.test_api_tokens import TAGS, TOKENS, in_days
 from tests.accounts.test_links import reset, verify
 from tests.support.application import PASSWORD, assert_problem, body
@@ -48,11 +49,6 @@ def twice() -> Iterator[Counter[str]]:
     event.listen(Session, "before_commit", fail_each_first)
     yield counts
     event.remove(Session, "before_commit", fail_each_first)
-
-
-async def id_of(db: Connection, address: str) -> Any:
-    """Find an account."""
-    return await db.fetchval('SELECT id FROM "user" WHERE email = $1', address)
 
 
 async def test_an_action_that_runs_twice_does_what_it_should_do_once(

@@ -59,6 +59,14 @@ async def fail(client: httpx.AsyncClient, address: str, times: int) -> None:
         assert_problem(await attempt(client, address), 400, "invalid_credentials")
 
 
+async def reset_by_mail(client: httpx.AsyncClient, application: Application, address: str, db: Connection) -> None:
+    """Set another password with the link that a mail would bring."""
+    async with application.fastapi.state.session_factory() as session:
+        user = await session.get(User, await db.fetchval('SELECT id FROM "user" WHERE email = $1', address))
+    reset = {"token": make_token(Link.RESET, user), "password": ANOTHER_PASSWORD}
+    assert (await client.post(f"{AUTH}/reset-password", json=reset)).status_code == 204
+
+
 async def end_the_wait(db: Connection) -> None:
     """Let the time of all waits pass."""
     await db.execute("UPDATE login_failure SET blocked_until = now()")
@@ -129,10 +137,7 @@ async def test_a_reset_lets_the_owner_in_at_once(
     anonymous: httpx.AsyncClient, application: Application, account: str, db: Connection
 ) -> None:
     await fail(anonymous, account, 5)
-    async with application.fastapi.state.session_factory() as session:
-        user = await session.get(User, await db.fetchval('SELECT id FROM "user" WHERE email = $1', account))
-    reset = {"token": make_token(Link.RESET, user), "password": ANOTHER_PASSWORD}
-    assert (await anonymous.post(f"{AUTH}/reset-password", json=reset)).status_code == 204
+    await reset_by_mail(anonymous, application, account, db)
     await log_in(anonymous, account, ANOTHER_PASSWORD)
 
 
@@ -171,10 +176,7 @@ async def test_a_reset_forgives_the_owners_own_failures_too(
     await log_in(anonymous, account)
     await fail(anonymous, account, 5)
     assert_problem(await attempt(anonymous, account, PASSWORD), 429, "login_throttled")
-    async with application.fastapi.state.session_factory() as session:
-        user = await session.get(User, await db.fetchval('SELECT id FROM "user" WHERE email = $1', account))
-    reset = {"token": make_token(Link.RESET, user), "password": ANOTHER_PASSWORD}
-    assert (await anonymous.post(f"{AUTH}/reset-password", json=reset)).status_code == 204
+    await reset_by_mail(anonymous, application, account, db)
     await log_in(anonymous, account, ANOTHER_PASSWORD)
 
 
