@@ -10,6 +10,7 @@ import structlog
 from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
 from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.core.request_id import request_id_var
 from fastapi_application.core.tracing import provider
 
 if TYPE_CHECKING:
@@ -62,6 +63,6 @@ class AccessLogMiddleware:
             if fast is None:
                 _logger.info("response", **line)
             else:
-                fast.add(line)
+                fast.add(line, request_id_var.get())
             if self.names is not None and metrics.instruments() is not None:
                 metrics.request(scope["method"], self.names.of(scope["path"]), status, seconds)
