@@ -15,7 +15,7 @@ import structlog
 
 from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
-from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.middleware.access_log import log_response
 from fastapi_application.middleware.admission import MAX_HEADER_BYTES
 from fastapi_application.middleware.cache_entry import MOVED, OK
 from fastapi_application.middleware.correlation_id import HEADER as REQUEST_ID
@@ -84,7 +84,7 @@ class HitLane:
     def take(self, exchange: Exchange, pass_on: Callable[[], None]) -> bool:
         """Ask for a hit; False if the request must go the usual way. Later it is answered, or passed on."""
         scope = exchange.scope
-        if not self.is_open or not exchange.keep_alive or scope["method"] not in ("GET", "HEAD") or access_lines() is None:
+        if not self.is_open or not exchange.keep_alive or scope["method"] not in ("GET", "HEAD"):
             return False
         hit = _Hit(self, exchange, pass_on)
         if not hit.read(scope["headers"]) or not self._is_allowed_host(hit.host):
@@ -137,16 +137,8 @@ class HitLane:
         seconds = time.perf_counter() - hit.began
         scope = hit.exchange.scope
         method, path = scope["method"], scope["path"]
-        if (lines := access_lines()) is not None:
-            line = {
-                "method": method,
-                "path": path,
-                "client": hit.address,
-                "status": status,
-                "bytes": sent,
-                "duration_ms": round(seconds * 1000, 2),
-            }
-            lines.add(line, hit.request_id.decode())
+        line = {"method": method, "path": path, "client": hit.address}
+        log_response(line, status, sent, seconds, hit.request_id.decode())
         if metrics.instruments() is not None:
             metrics.limiter_decided(ANONYMOUS, allowed=True)
             metrics.cache_answer("memory")
