@@ -258,7 +258,13 @@ class Exchange:
         """Ask for a path."""
         path, _, query = path.partition("?")
         headers = [(b"host", b"test")]
-        self.scope = {"method": "GET", "path": path, "query_string": query.encode(), "headers": headers, "client": ("10.78.0.1", 1)}
+        self.scope: dict[str, Any] = {
+            "method": "GET",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": headers,
+            "client": ("10.78.0.1", 1),
+        }
 
     def write_whole(self, *_: object) -> bool:
         """Take nothing."""
@@ -276,7 +282,7 @@ async def test_what_cannot_be_written_now_goes_the_usual_way_with_what_redis_has
     assert served_here.application.edge.take(exchange, passed_on.set)
     async with asyncio.timeout(PATIENCE_S):
         await passed_on.wait()
-    question, reply = exchange.scope[ARRIVED]  # type: ignore[misc] # set by the lane
+    question, reply = exchange.scope[ARRIVED]
     assert question.entry is not None
     assert reply[3] == 1
     assert not served_here.taken
