@@ -88,10 +88,11 @@ class _Cycle(RequestResponseCycle):
 
     def write_whole(self, status: int, lines: bytes, body: bytes) -> bool:
         """Write status line, encoded headers and body; False, and nothing written, if the client does not take it now."""
-        if self.flow.write_paused or self.disconnected or not self.keep_alive:
+        always = [header_line(name, value) for name, value in self.default_headers]
+        # While the server drains, it says in each answer that the connection ends, and ends it: that is uvicorn's part.
+        if self.flow.write_paused or self.disconnected or not self.keep_alive or None in always:
             return False
-        date = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
-        self.transport.write(b"".join((STATUS_LINE[status], date, lines, body)))
+        self.transport.write(b"".join((STATUS_LINE[status], *filter(None, always), lines, body)))
         self.response_started = self.response_complete = True
         self.on_response()
         return True

@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from fastapi_application.core.config import RateLimitSettings, ServerSettings, get_settings
 from fastapi_application.core.line_buffer import access_lines, use_line_buffer
@@ -40,6 +41,7 @@ class Served:
 
     application: Started
     port: int
+    state: ServerState
     taken: list[int]
 
     def client(self, **headers: str) -> httpx.AsyncClient:
@@ -55,7 +57,7 @@ async def served(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> AsyncIterat
         quiet: dict[str, Any] = {"ws": "none", "lifespan": "off", "log_config": None, "access_log": False, "proxy_headers": False}
         config = uvicorn.Config(application.edge, http=SlowClientsProtocol, **quiet)
         config.load()
-        state = uvicorn.server.ServerState()
+        state = ServerState()
         state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
         taken: list[int] = []
         answer = HitLane.answer
@@ -69,7 +71,7 @@ async def served(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> AsyncIterat
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: SlowClientsProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
         try:
-            yield Served(application, server.sockets[0].getsockname()[1], taken)
+            yield Served(application, server.sockets[0].getsockname()[1], state, taken)
         finally:
             server.close()
 
@@ -246,6 +248,20 @@ async def test_both_ways_write_the_same_line(served_here: Served) -> None:
         assert size in (len(answer.content), len(gzip.compress(answer.content, 5, mtime=0)))
     assert written[0] == written[1] == written[2]
     assert written[0]["request_id"] == "one-of-three"
+
+
+async def test_a_server_that_drains_ends_the_connection_with_the_answer(served_here: Served) -> None:
+    async with served_here.client() as client:
+        await client.get(f"{API}/countries?size=6")
+    reader, writer = await asyncio.open_connection("127.0.0.1", served_here.port)
+    served_here.state.default_headers.append((b"connection", b"close"))
+    writer.write(f"GET {API}/countries?size=6 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE_S):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert b"cache-status: frankenjet; hit; detail=memory" in answer
+    writer.close()
 
 
 class Exchange:
