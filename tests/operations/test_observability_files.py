@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
 from fastapi_application.core.metrics import Instruments
+from faults.causes import CAUSES
+from faults.prometheus import HURRY, hurried
 from tests.deploy.files import ROOT, load_yaml
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ RULES = YAML(typ="safe").load(PROMETHEUS / "rules.yml")["groups"][0]["rules"]
 DASHBOARD = json.loads((FOLDER / "grafana/dashboards/frankenjet.json").read_text("utf-8"))
 QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"] if target["datasource"]["uid"] == "prometheus"]
 _METRIC = re.compile(r"\bfrankenjet_\w+")
+RUNBOOK = (ROOT / "docs/runbook.md").read_text("utf-8")
 _LABELS = re.compile(r"(frankenjet_\w+)\{([^}]*)\}")
+_TIME = re.compile(r"\b\d+[smh]\b")
 promtool = shutil.which("promtool")
 
 
@@ -50,7 +54,7 @@ def test_query_asks_for_what_is_exported(query: str) -> None:
     assert names or "up{" in query
     assert names <= set(EXPORTED)
     for name, labels in _LABELS.findall(query):
-        assert set(re.findall(r"(\w+)=", labels)) <= EXPORTED[name]
+        assert set(re.findall(r"(\w+)=", labels)) <= EXPORTED[name] | {"job"}
     for labels in re.findall(r"by \(([^)]*)\)", query):
         known = set.union(*(EXPORTED[name] for name in names)) | {"instance", "job"}
         assert {label.strip() for label in labels.split(",")} <= known
@@ -61,16 +65,61 @@ def test_every_metric_is_on_the_dashboard() -> None:
     assert {re.sub(r"_(bucket|count|sum)$", "", name) for name in EXPORTED} == shown
 
 
+def test_no_label_is_one_that_prometheus_sets() -> None:
+    """It would rename ours, and a query for `job` would find its own."""
+    assert not [name for name, labels in EXPORTED.items() if labels & {"job", "instance"}]
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_alert_says_what_to_do(rule: dict[str, Any]) -> None:
-    assert rule["labels"]["severity"] in {"critical", "warning"}
-    assert rule["annotations"]["summary"].endswith(".")
-    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-    text = (ROOT / page).read_text("utf-8")
-    assert anchor == rule["alert"].lower()
-    entry = text.partition(f"## {rule['alert']}\n")[2].partition("\n## ")[0]
-    for heading in ("**Means.**", "**Look at.**", "**Do.**"):
+    severity, annotations = rule["labels"]["severity"], rule["annotations"]
+    assert severity in {"critical", "warning"}
+    assert all(annotations[name].endswith((".", "}")) for name in ("summary", "description"))
+    assert annotations["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+    entry = RUNBOOK.partition(f"\n## {rule['alert']}\n")[2].partition("\n## ")[0]
+    assert entry.strip().startswith(f"*{severity.capitalize()}.* **Means.**")
+    for heading in ("**Look at.**", "**Do.**"):
         assert heading in entry
+
+
+def test_runbook_is_about_what_there_is() -> None:
+    alerts = {rule["alert"] for rule in RULES}
+    assert set(re.findall(r"^## (FrankenJet\w+)$", RUNBOOK, re.MULTILINE)) == alerts
+    assert set(re.findall(r"\bFrankenJet[A-Z]\w+", RUNBOOK)) <= alerts
+    assert set(_METRIC.findall(RUNBOOK)) <= set(EXPORTED)
+    headings = re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK)) <= anchors
+    assert "alerts" in anchors, "other pages link to it"
+
+
+def test_metrics_in_the_documentation_exist() -> None:
+    page = (ROOT / "docs/observability.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[^|]+`) \|", page.partition("| metric ")[2].partition("\n\n")[0], re.MULTILINE)
+    named = {f"frankenjet_{name}" for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == {re.sub(r"_(bucket|count|sum)$", "", name) for name in EXPORTED}
+
+
+def test_every_alert_is_made_in_earnest() -> None:
+    """`make alerts` makes a fault for each; here, that none was forgotten."""
+    assert {alert for cause in CAUSES.values() for alert in cause.alerts} == {rule["alert"] for rule in RULES}
+
+
+def test_rules_in_a_hurry_differ_in_their_times_only() -> None:
+    text = (PROMETHEUS / "rules.yml").read_text("utf-8")
+    fast = YAML(typ="safe").load(hurried(text))["groups"][0]["rules"]
+    for rule, faster in zip(RULES, fast, strict=True):
+        for name in ("alert", "labels", "annotations"):
+            assert faster[name] == rule[name]
+        times, fast_times = ([rule["for"], *_TIME.findall(rule["expr"])] for rule in (rule, faster))
+        assert [_seconds(time) for time in times] == [HURRY * _seconds(time) for time in fast_times]
+        assert _TIME.sub("", faster["expr"]) == _TIME.sub("", rule["expr"])
+    with pytest.raises(ValueError, match="not a multiple"):
+        hurried("for: 10s")
+
+
+def _seconds(time: str) -> int:
+    return int(time[:-1]) * {"s": 1, "m": 60, "h": 3600}[time[-1]]
 
 
 def test_every_alert_has_a_test_that_it_fires_and_clears() -> None:
