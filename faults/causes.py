@@ -117,6 +117,19 @@ async def redis_stopped(system: Watched, _: Prometheus) -> AsyncIterator[None]:
         await asyncio.to_thread(system.start_servers)
 
 
+@_cause("LimiterAlone")
+async def redis_full(system: Watched, _: Prometheus) -> AsyncIterator[None]:
+    """Redis answers pings, and refuses every write."""
+    policy = system.redis_command("CONFIG", "GET", "maxmemory-policy").split("\r\n")[-2]
+    system.redis_command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    system.redis_command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield
+    finally:
+        system.redis_command("CONFIG", "SET", "maxmemory", "0")
+        system.redis_command("CONFIG", "SET", "maxmemory-policy", policy)
+
+
 @_cause("PoolExhausted")
 async def row_locked(system: Watched, _: Prometheus) -> AsyncIterator[None]:
     """A forgotten session holds a row that forty editors write."""
