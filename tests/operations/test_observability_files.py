@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -9,6 +10,9 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
@@ -18,6 +22,7 @@ from faults.prometheus import HURRY, hurried
 from tests.deploy.files import ROOT, load_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER = ROOT / "deploy/observability"
@@ -161,6 +166,47 @@ def test_compose_runs_what_is_configured() -> None:
         environment = services[discovery["names"][0]]["environment"]
         assert str(discovery["port"]) == environment["METRICS__PORT"]
         assert "metrics" in services[discovery["names"][0]]["networks"]
+
+
+def lost(written: Any, read: Any, path: str = "") -> Iterator[str]:
+    """Name what Grafana's own description of a dashboard does not know: it is gone after reading."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        for name, value in written.items():
+            yield from lost(value, read[name], f"{path}/{name}") if name in read else (f"{path}/{name}",)
+    elif isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        for index, (value, kept) in enumerate(zip(written, read, strict=True)):
+            yield from lost(value, kept, f"{path}/{index}")
+    elif written != read:
+        yield path
+
+
+def unknown_to_grafana(dashboard: dict[str, Any]) -> list[str]:
+    """Read a dashboard as Grafana's schema of it does, and write it again."""
+    register_default_plugins()
+    read = Dashboard.from_json(copy.deepcopy(dashboard))
+    return list(lost(dashboard, json.loads(json.dumps(read, cls=JSONEncoder))))
+
+
+def test_dashboard_is_one_that_grafana_knows() -> None:
+    assert unknown_to_grafana(DASHBOARD) == []
+    wrong = copy.deepcopy(DASHBOARD)
+    wrong["panels"][0]["titel"] = "x"
+    wrong["panels"][0]["targets"][0]["exprr"] = "x"
+    wrong["panels"][-1]["options"]["shown"] = True
+    assert sorted(unknown_to_grafana(wrong)) == ["/panels/0/targets/0/exprr", "/panels/0/titel", "/panels/24/options/shown"]
+
+
+def test_dashboard_has_room_for_every_panel() -> None:
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [cell for panel in panels for cell in cells_of(**panel["gridPos"])]
+    assert len(cells) == len(set(cells)), "two panels overlap"
+    assert max(x for x, _ in cells) < 24, "Grafana's grid has 24 columns"
+
+
+def cells_of(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:
+    """Return the cells of the grid that a panel covers."""
+    return [(column, row) for column in range(x, x + w) for row in range(y, y + h)]
 
 
 def test_loki_and_grafana_point_at_each_other() -> None:
