@@ -79,13 +79,13 @@ class Watch:
         await sleep_until(lambda: done(self._prometheus.firing()), seconds=seconds, step_s=0.5)
 
     async def calm(self) -> None:
-        """Wait until nothing is left of what was before.
+        """Wait until nothing is left of what was before, not even pending.
 
         Raises:
             FaultsError: something fires without a fault.
 
         """
-        await self.until(lambda firing: not firing)
+        await self.until(lambda _: not self._prometheus.alerts())
         if left := set(self._prometheus.firing()):
             raise FaultsError(f"fires without a fault: {', '.join(sorted(left))}")
 

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import shutil
-import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +17,10 @@ from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
 from fastapi_application.core.metrics import Instruments
+from faults.alerts import Seen
 from faults.causes import CAUSES
 from faults.prometheus import HURRY, hurried
-from tests.deploy.files import ROOT, load_yaml
+from tests.deploy.files import ROOT, load_yaml, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,18 @@ def test_every_alert_is_made_in_earnest() -> None:
     assert {alert for cause in CAUSES.values() for alert in cause.alerts} == {rule["alert"] for rule in RULES}
 
 
+def test_without_prometheus_nothing_is_claimed() -> None:
+    result = run(sys.executable, "-m", "faults.alerts", env={"PATH": "/nonexistent"})
+    assert (result.returncode, result.stdout.partition(":")[0]) == (75, "NOT RUN")
+
+
+def test_an_alert_must_fire_make_sense_and_clear() -> None:
+    assert Seen("A", "cause").problem == "DOES NOT FIRE"
+    assert Seen("A", "cause", fired_s=1).problem == "DOES NOT CLEAR"
+    assert Seen("A", "cause", fired_s=1, cleared_s=1, says="The worker <no value> is down.").problem == "SAYS NONSENSE"
+    assert Seen("A", "cause", fired_s=1, cleared_s=1, says="The worker a is down.").problem == ""
+
+
 def test_rules_in_a_hurry_differ_in_their_times_only() -> None:
     text = (PROMETHEUS / "rules.yml").read_text("utf-8")
     fast = YAML(typ="safe").load(hurried(text))["groups"][0]["rules"]
@@ -141,17 +154,14 @@ def test_rules_do_what_their_tests_say(tmp_path: Path) -> None:
     if promtool is None:
         return
 
-    def run(*words: str) -> int:
-        return subprocess.run([str(promtool), *words], capture_output=True, text=True, timeout=120, check=False).returncode
-
-    assert run("check", "rules", str(PROMETHEUS / "rules.yml")) == 0
-    assert run("check", "config", "--syntax-only", str(PROMETHEUS / "prometheus.yml")) == 0
+    assert run(promtool, "check", "rules", str(PROMETHEUS / "rules.yml")).returncode == 0
+    assert run(promtool, "check", "config", "--syntax-only", str(PROMETHEUS / "prometheus.yml")).returncode == 0
     (tmp_path / "fast.yml").write_text(hurried((PROMETHEUS / "rules.yml").read_text("utf-8")), "utf-8")
-    assert run("check", "rules", str(tmp_path / "fast.yml")) == 0
-    assert run("test", "rules", str(PROMETHEUS / "rules.test.yml")) == 0
+    assert run(promtool, "check", "rules", str(tmp_path / "fast.yml")).returncode == 0
+    assert run(promtool, "test", "rules", str(PROMETHEUS / "rules.test.yml")).returncode == 0
     shutil.copy(PROMETHEUS / "rules.test.yml", tmp_path)
     (tmp_path / "rules.yml").write_text((PROMETHEUS / "rules.yml").read_text("utf-8").replace("> 0.9", "> 9"), "utf-8")
-    assert run("test", "rules", str(tmp_path / "rules.test.yml")) == 1
+    assert run(promtool, "test", "rules", str(tmp_path / "rules.test.yml")).returncode == 1
 
 
 def test_compose_runs_what_is_configured() -> None:
