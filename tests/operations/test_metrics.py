@@ -148,5 +148,6 @@ def test_each_function_moves_its_own_metric(registry: CollectorRegistry) -> None
     assert value(registry, "db_query_failures_total") == 1
     assert value(registry, "jobs_total", job_name="mail", outcome="done") == 1
     assert value(registry, "mails_total", template="welcome", outcome="sent") == 1
+    assert registry.get_sample_value("frankenjet_mails_total", {"template": "welcome", "outcome": "failed"}) == 0
     assert value(registry, "uploads_total", outcome="stored") == 1
     assert value(registry, "upload_bytes_total") == 10
