@@ -154,6 +154,16 @@ def dashboard_queries() -> list[Query]:
     ]
 
 
+def problem_of(query: Query, series: list[dict[str, Any]]) -> str:
+    """Say what is wrong with what a query has found; nothing: an empty text. After all the faults, no number was 0 all the time."""
+    if not series:
+        return "NO DATA"
+    if not any(value not in ("0", "NaN") for item in series for _, value in item["values"]):
+        return "ALWAYS 0"
+    labels = set(_LEGEND.findall(query.legend))
+    return "" if all(labels <= set(item["metric"]) for item in series) else "LEGEND WITHOUT A LABEL"
+
+
 def _ask_dashboard(prometheus: Prometheus, since: float) -> bool:
     """Ask every query of the dashboard over the whole time; print how many series have numbers. False if one has none."""
     print(f"\n{'panel of the dashboard':48} {'series':>6}  result")
@@ -164,8 +174,7 @@ def _ask_dashboard(prometheus: Prometheus, since: float) -> bool:
             continue
         series = prometheus.query_range(query.expression.replace("$__rate_interval", RATE_INTERVAL), since=since)
         found = [item for item in series if any(value not in ("NaN", "+Inf", "-Inf") for _, value in item["values"])]
-        labels = set(_LEGEND.findall(query.legend))
-        problem = "NO DATA" if not found else "" if all(labels <= set(item["metric"]) for item in found) else "LEGEND WITHOUT A LABEL"
+        problem = problem_of(query, found)
         is_good = is_good and not problem
         print(f"{query.panel[:48]:48} {len(found):6}  {problem or 'ok'}")
     return is_good
@@ -176,7 +185,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _print_alerts(seen: Sequence[Seen], names: Sequence[str]) -> bool:
-    print(f"\n{'alert':32} {'fault':24} {'fires':>6} {'clears':>7}  result (times × {HURRY} in production)")
+    print(f"\n{'alert':32} {'fault':24} {'fires':>6} {'clears':>7}  result (in production up to {HURRY} times as long)")
     for item in seen:
         print(f"{item.alert:32} {item.cause:24} {_seconds(item.fired_s):>6} {_seconds(item.cleared_s):>7}  {item.problem or 'ok'}")
     without = [name for name in names if name not in {item.alert for item in seen}]

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from ruamel.yaml import YAML
 
 from fastapi_application.core.metrics import Instruments
-from faults.alerts import Seen
+from faults.alerts import Query, Seen, problem_of
 from faults.causes import CAUSES
 from faults.prometheus import HURRY, hurried
 from tests.deploy.files import ROOT, load_yaml, run
@@ -121,6 +121,14 @@ def test_an_alert_must_fire_make_sense_and_clear() -> None:
     assert Seen("A", "cause", fired_s=1).problem == "DOES NOT CLEAR"
     assert Seen("A", "cause", fired_s=1, cleared_s=1, says="The worker <no value> is down.").problem == "SAYS NONSENSE"
     assert Seen("A", "cause", fired_s=1, cleared_s=1, says="The worker a is down.").problem == ""
+
+
+def test_a_query_must_find_something_that_its_legend_can_name() -> None:
+    query = Query("panel", "sum by (status) (x)", "{{status}}", "prometheus")
+    assert problem_of(query, []) == "NO DATA"
+    assert problem_of(query, [{"metric": {"status": "200"}, "values": [[1, "0"], [2, "NaN"]]}]) == "ALWAYS 0"
+    assert problem_of(query, [{"metric": {}, "values": [[1, "1"]]}]) == "LEGEND WITHOUT A LABEL"
+    assert problem_of(query, [{"metric": {"status": "200"}, "values": [[1, "1"]]}]) == ""
 
 
 def test_rules_in_a_hurry_differ_in_their_times_only() -> None:
