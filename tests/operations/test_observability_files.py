@@ -82,7 +82,7 @@ def test_alert_says_what_to_do(rule: dict[str, Any]) -> None:
     assert severity in {"critical", "warning"}
     assert all(annotations[name].endswith((".", "}")) for name in ("summary", "description"))
     assert annotations["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
-    entry = RUNBOOK.partition(f"\n## {rule['alert']}\n")[2].partition("\n## ")[0]
+    entry = RUNBOOK.partition(f"\n### {rule['alert']}\n")[2].partition("\n##")[0]
     assert entry.strip().startswith(f"*{severity.capitalize()}.* **Means.**")
     for heading in ("**Look at.**", "**Do.**"):
         assert heading in entry
@@ -90,7 +90,7 @@ def test_alert_says_what_to_do(rule: dict[str, Any]) -> None:
 
 def test_runbook_is_about_what_there_is() -> None:
     alerts = {rule["alert"] for rule in RULES}
-    assert set(re.findall(r"^## (FrankenJet\w+)$", RUNBOOK, re.MULTILINE)) == alerts
+    assert set(re.findall(r"^### (FrankenJet\w+)$", RUNBOOK, re.MULTILINE)) == alerts
     assert set(re.findall(r"\bFrankenJet[A-Z]\w+", RUNBOOK)) <= alerts
     assert set(_METRIC.findall(RUNBOOK)) <= set(EXPORTED)
     headings = re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)
