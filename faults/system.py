@@ -46,8 +46,8 @@ class System:
         """Start nothing yet."""
         self.directory = directory
         self.workers = workers
-        self.port = _free_port()
-        self.metrics_port = _free_port()
+        self.port = free_port()
+        self.metrics_port = free_port()
         self.log = directory / "service.log"
         self._variables: dict[str, str] = {}
         self._users = ExitStack()
@@ -306,7 +306,8 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

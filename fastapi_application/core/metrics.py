@@ -19,6 +19,7 @@ QUERY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 REDIS_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2)
 JOB_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MAIL_OUTCOMES = ("sent", "failed", "not_wanted")
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"})
 
 
@@ -109,8 +110,8 @@ class Instruments:
         self.query_seconds = histogram("db_query_duration_seconds", "Statements, as the client sees them", QUERY_BUCKETS_S, "operation")
         self.query_failures = counter("db_query_failures", "Statements that failed, expected conflicts included")
         self.dependency_up = gauge("dependency_up", "1 if the dependency answers, 0 if not", "dependency", mode="livemin")
-        self.jobs = counter("jobs", "Attempts of background jobs", "job", "outcome")
-        self.job_seconds = histogram("job_duration_seconds", "Attempts of background jobs", JOB_BUCKETS_S, "job")
+        self.jobs = counter("jobs", "Attempts of background jobs", "job_name", "outcome")
+        self.job_seconds = histogram("job_duration_seconds", "Attempts of background jobs", JOB_BUCKETS_S, "job_name")
         self.jobs_overdue = gauge("jobs_overdue", "Jobs that should have run five minutes ago", mode="livemax")
         self.jobs_given_up = gauge("jobs_given_up", "Jobs that no worker tries any more", mode="livemax")
         self.mails = counter("mails", "Mails", "template", "outcome")
@@ -242,9 +243,10 @@ def job_ended(job: str, outcome: str, seconds: float) -> None:
 
 
 def mail(template: str, outcome: str) -> None:
-    """Count a mail: sent, failed or not_wanted."""
+    """Count a mail: sent, failed or not_wanted. All three begin at once: the first of a series is no increase to Prometheus."""
     if (to := _Metrics.instruments) is not None:
-        to.mails.labels(template, outcome).inc()
+        for known in _MAIL_OUTCOMES:
+            to.mails.labels(template, known).inc(known == outcome)
 
 
 def upload(outcome: str, size: int = 0) -> None:

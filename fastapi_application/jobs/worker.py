@@ -14,7 +14,7 @@ from fastapi_application.core import metrics
 from fastapi_application.core.db import DATABASE_ERRORS, create_engine, create_session_factory
 from fastapi_application.core.errors import AppError
 from fastapi_application.core.request_id import request_id_var
-from fastapi_application.core.sampler import watch_statements
+from fastapi_application.core.sampler import resident_bytes, watch_statements
 from fastapi_application.core.version import VERSION
 from fastapi_application.crud.action import run_crud_action
 from fastapi_application.jobs.outbox import MAX_ATTEMPTS, WAKE_UP, ClaimedJob, Outbox
@@ -149,6 +149,7 @@ class Worker:
         to = metrics.instruments()
         if to is not None:
             to.flush()
+            to.resident_memory.set(resident_bytes())
         if to is not None and time.monotonic() > self._measured_at + BACKLOG_S:
             self._measured_at = time.monotonic()
             overdue, given_up = await outbox.backlog(OVERDUE_S)

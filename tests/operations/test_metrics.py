@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.utils import floatToGoString
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from fastapi_application.core import metrics
 from fastapi_application.core.gate import Gate
@@ -78,6 +80,12 @@ async def test_statements_and_pools_are_measured(
     await anonymous.get("/api/v1/tags/none-3")
     assert value(registry, "db_query_duration_seconds_count", operation="SELECT") >= 1
 
+    async with engine.connect() as connection:
+        with pytest.raises(DBAPIError):
+            await connection.execute(text("DELETE FROM no_such_table"))
+    assert value(registry, "db_query_failures_total") == 1
+    assert value(registry, "db_query_duration_seconds_count", operation="DELETE") == 1
+
     async def look() -> dict[str, bool]:
         return {"database": True, "redis": False}
 
@@ -138,7 +146,8 @@ def test_each_function_moves_its_own_metric(registry: CollectorRegistry) -> None
     assert value(registry, "redis_failures_total") == 1
     assert value(registry, "db_query_duration_seconds_count", operation="other") == 1
     assert value(registry, "db_query_failures_total") == 1
-    assert value(registry, "jobs_total", job="mail", outcome="done") == 1
+    assert value(registry, "jobs_total", job_name="mail", outcome="done") == 1
     assert value(registry, "mails_total", template="welcome", outcome="sent") == 1
+    assert registry.get_sample_value("frankenjet_mails_total", {"template": "welcome", "outcome": "failed"}) == 0
     assert value(registry, "uploads_total", outcome="stored") == 1
     assert value(registry, "upload_bytes_total") == 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from tests.deploy.files import ROOT, example_settings, load_yaml, real_settings,
 from tests.ops.kustomize import DEPLOY, containers, pods, render
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 VERSIONS = ["1.30", "1.37"]
@@ -112,6 +115,62 @@ def test_references_lead_somewhere() -> None:
 def test_everything_is_forbidden_that_is_not_allowed() -> None:
     nothing = PRODUCTION["NetworkPolicy", "nothing"]["spec"]
     assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_prometheus_reaches_what_listens_and_nobody_else_does() -> None:
+    port = int(PRODUCTION["ConfigMap", "frankenjet"]["data"]["METRICS__PORT"])
+    watched = {name for name, pod in PODS.items() if "annotations" in pod["metadata"]}
+    assert watched == {"api", "worker"}
+    for name in watched:
+        assert PODS[name]["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
+        (container,) = PODS[name]["spec"]["containers"]
+        assert {"name": "metrics", "containerPort": port} in container["ports"]
+    allowing = [(name, resource["spec"]) for (kind, name), resource in PRODUCTION.items() if kind == "NetworkPolicy"]
+    ports = {name: [port["port"] for rule in spec.get("ingress", ()) for port in rule["ports"]] for name, spec in allowing}
+    assert [name for name, named in ports.items() if "metrics" in named] == ["metrics"]
+    assert selected(PRODUCTION["NetworkPolicy", "metrics"]["spec"]["podSelector"]) == watched
+    services = [resource for (kind, _), resource in PRODUCTION.items() if kind == "Service"]
+    assert "metrics" not in {entry["targetPort"] for service in services for entry in service["spec"]["ports"]}
+
+
+def test_prometheus_in_the_cluster_names_its_jobs_as_the_rules_do() -> None:
+    (job,) = load_yaml("deploy/observability/prometheus/kubernetes.yml")["scrape_configs"]
+    (discovery,) = job["kubernetes_sd_configs"]
+    assert discovery["namespaces"]["names"] == [PRODUCTION["Deployment", "api"]["metadata"]["namespace"]]
+    (relabel,) = [rule for rule in job["relabel_configs"] if rule.get("target_label") == "job"]
+    assert relabel["source_labels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
+    named = {relabel["replacement"].replace("$1", PODS[name]["metadata"]["labels"][NAME]) for name in ("api", "worker")}
+    compose = load_yaml("deploy/observability/prometheus/prometheus.yml")["scrape_configs"]
+    assert named == {job["job_name"] for job in compose}
+
+
+def test_prometheus_in_the_cluster_keeps_one_target_of_each_pod(tmp_path: Path) -> None:
+    """With promtool, whose build may lack Kubernetes' discovery: what that would find comes from a file."""
+    if (promtool := shutil.which("promtool")) is None:
+        return
+    configuration = load_yaml("deploy/observability/prometheus/kubernetes.yml")
+    (job,) = configuration["scrape_configs"]
+    job["file_sd_configs"] = [{"files": ["pods.json"]}] if job.pop("kubernetes_sd_configs") else []
+    (tmp_path / "prometheus.json").write_text(json.dumps(configuration), "utf-8")
+    (tmp_path / "pods.json").write_text(json.dumps([target for name in PODS for target in discovered(name)]), "utf-8")
+    assert run(promtool, "check", "config", "--syntax-only", tmp_path / "prometheus.json").returncode == 0
+    result = run(promtool, "check", "service-discovery", "--timeout=2s", tmp_path / "prometheus.json", "frankenjet")
+    found = [target["labels"] for target in json.JSONDecoder().raw_decode(result.stdout.lstrip())[0] if target.get("labels")]
+    assert {(labels["job"], labels["instance"], labels["__address__"]) for labels in found} == {
+        ("frankenjet-api", "api-x", "api:9100"),
+        ("frankenjet-worker", "worker-x", "worker:9100"),
+    }
+
+
+def discovered(name: str) -> Iterator[dict[str, Any]]:
+    """Describe a pod as Prometheus' discovery does: a target for each of its ports."""
+    pod, about = PODS[name], "__meta_kubernetes_pod"
+    for port in (port for container in pod["spec"]["containers"] for port in container.get("ports", ())):
+        labels = {f"{about}_name": f"{name}-x", f"{about}_container_port_number": str(port["containerPort"])}
+        for group in ("label", "annotation"):
+            for key, value in pod["metadata"].get(f"{group}s", {}).items():
+                labels[f"{about}_{group}_{re.sub(r'[^a-z_]', '_', key)}"] = value
+        yield {"targets": [f"{name}:{port['containerPort']}"], "labels": labels}
 
 
 def test_no_secret_is_committed() -> None:
