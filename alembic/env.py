@@ -51,7 +51,7 @@ def migrate(connection: Connection) -> None:
 async def migrate_online() -> None:
     """Connect and migrate. Statements may take their time."""
     engine = create_async_engine(
-        get_settings().db.sqlalchemy_url(),
+        get_settings().db.for_commands().sqlalchemy_url(),
         poolclass=pool.NullPool,
         connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "frankenjet-migrations"}},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -31,12 +30,10 @@ SERVER_TIMEOUTS = {
     "idle_in_transaction_session_timeout": "5000",
 }
 # In transaction mode the next transaction is on another server connection, which knows no prepared statement of ours.
+# Without a cache asyncpg gives statements no name, and parses them again in the message that runs them: this works outside
+# of transactions too, and leaves nothing behind on a connection that others get next.
 # PgBouncer refuses start-up parameters that it does not know; time-outs are the role's (docs/deployment.md).
-_THROUGH_PGBOUNCER: dict[str, Any] = {
-    "statement_cache_size": 0,
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: f"__frankenjet_{uuid.uuid4().hex}__",
-}
+_THROUGH_PGBOUNCER = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
 class Base(DeclarativeBase):
