@@ -100,7 +100,6 @@ class ScaledSystem:
             **inherited,
             "PYTHONPYCACHEPREFIX": str(self.directory / "compiled"),
             "LOCAL__DIR": str(self.directory),
-            "APP__DEBUG_HEADERS": "true",
             "LOG__LEVEL": "WARNING",
             "SERVER__TRUSTED_PROXIES": "127.0.0.1/32",
             "AUTH__ACCESS_TTL_S": "86400",

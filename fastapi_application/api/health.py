@@ -177,9 +177,7 @@ def _answer(checks: dict[str, dict[str, Any]], *, optional: tuple[str, ...] = ()
     return HealthResponse(body, 503 if required else 200, headers)
 
 
-@router.get(
-    "", operation_id="health", summary="The service and its dependencies", responses=_responses("`pass`, or `warn`.")
-)
+@router.get("", operation_id="health", summary="The service and its dependencies", responses=_responses("`pass`, or `warn`."))
 async def health(service: HealthDep) -> Response:
     """Ask everything."""
     return _answer(await service.check_all(), optional=("redis", "replica"))

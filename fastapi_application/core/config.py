@@ -162,6 +162,14 @@ class RedisSettings(BaseModel):
     password: SecretStr = SecretStr("")
     db: Annotated[int, Field(ge=0)] = 0
 
+    @field_validator("url")
+    @classmethod
+    def _is_of_one_primary(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            message = "must begin with redis://, rediss:// or unix://, and lead to one primary"
+            raise ValueError(message)
+        return value
+
     @property
     def is_configured(self) -> bool:
         """Whether the operator named a server; if not, the embedded one is used."""

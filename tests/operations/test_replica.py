@@ -14,6 +14,8 @@ from sqlalchemy import event
 
 from fastapi_application.core.config import CacheSettings, RedisSettings, get_settings
 from fastapi_application.core.replica import ANOTHER, AWAY, BEHIND
+from fastapi_application.doctor import scale_out
+from fastapi_application.doctor.scale_out import check_replica
 from tests.factories.registry import FACTORIES
 from tests.history.steps import patch
 from tests.read_path.support import API, eventually, started, until
@@ -24,7 +26,9 @@ from tests.support.standby import Standby, standby
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from fastapi_application.core.config import DatabaseSettings
     from fastapi_application.core.replica import Replica
+    from fastapi_application.doctor.findings import Finding
     from tests.conftest import Make
     from tests.read_path.support import Started
 
@@ -167,10 +171,14 @@ async def test_one_that_hangs_costs_no_answer(server: Standby) -> None:
         await until_asked(public, TAGS, asked)
 
 
+def itself() -> DatabaseSettings:
+    """Return settings that call the primary a replica."""
+    server = get_settings().db
+    return server.model_copy(update={"replica_url": SecretStr(server.sqlalchemy_url().render_as_string(hide_password=False))})
+
+
 async def test_a_primary_is_none(database: str) -> None:
-    settings = get_settings().db
-    same = settings.model_copy(update={"replica_url": SecretStr(settings.sqlalchemy_url().render_as_string(hide_password=False))})
-    async with started(db=same, cache=UNCACHED) as application, application.client() as public:
+    async with started(db=itself(), cache=UNCACHED) as application, application.client() as public:
         replica: Replica = application.fastapi.state.replica
         await until(lambda: replica.fault == ANOTHER)
         assert (await public.get(TAGS)).status_code == 200
@@ -183,6 +191,27 @@ async def test_the_service_starts_without_it(database: str) -> None:
         assert (await public.get(TAGS)).status_code == 200
         assert body(await public.get(f"{API}/health"))["status"] == "warn"
         assert body(await public.get(f"{API}/health/ready"))["status"] == "pass"
+
+
+async def examined(db: DatabaseSettings) -> Finding:
+    """Return what the doctor says of the replica."""
+    (finding,) = await check_replica(get_settings().model_copy(update={"db": db}))
+    return finding
+
+
+async def test_the_doctor_on_it(
+    server: Standby, make: Make, on_standby: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await check_replica(get_settings()) == []
+    assert (await examined(server.settings)).status == "pass"
+    monkeypatch.setattr(scale_out, "LONGEST_WAIT_S", 0.2)
+    await on_standby.execute("SELECT pg_wal_replay_pause()")
+    await make("tags")
+    behind = await examined(server.settings)
+    assert (behind.status, "behind" in behind.detail) == ("warn", True)
+    assert (await examined(itself())).status == "fail"
+    away = await examined(get_settings().db.model_copy(update={"replica_url": SecretStr(f"postgresql://u@127.0.0.1:{free_port()}/x")}))
+    assert (away.status, "not reached" in away.detail) == ("warn", True)
 
 
 async def test_when_it_ends_readers_see_nothing_of_it(server: Standby) -> None:
