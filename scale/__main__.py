@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scale import freshness, story
+from scale import freshness, pooler, story
 from scale.programs import find_program
 from scale.report import BrokenError, Report
 from scale.system import ScaledSystem, ScaleError
@@ -66,6 +66,7 @@ def main() -> int:
 def _check(system: ScaledSystem, report: Report, arguments: argparse.Namespace) -> None:
     _timed("the story of an editor", lambda: asyncio.run(story.tell(system, report)))
     _timed("read your writes", lambda: asyncio.run(freshness.check(system, report, arguments.rounds)))
+    _timed("PgBouncer", lambda: asyncio.run(pooler.check(system, report)))
     if not arguments.without_tests:
         _timed("the test suite's part over HTTP", lambda: report.must("it passes", so=_run_tests(system)))
     errors = [line for name in ("api-0", "api-1", "worker") for line in system.log_of(name).splitlines() if '"level":"error"' in line]

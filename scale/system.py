@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from sqlalchemy import URL
@@ -47,6 +47,7 @@ class ScaledSystem:
         self.apis, self.metrics = [free_port(), free_port()], [free_port(), free_port()]
         self._programs = {"nginx": nginx, "pgbouncer": pgbouncer}
         self._stack = ExitStack()
+        self._pgbouncer: subprocess.Popen[bytes] | None = None
         self._servers: dict[str, str] = {}
         self._secrets = {name: secrets.token_hex(24) for name in (ROLE, OWNER, "reset", "verify")}
 
@@ -123,14 +124,20 @@ class ScaledSystem:
         url = URL.create("postgresql", names["DB__USER"], names["DB__PASSWORD"], database=names["DB__NAME"], query=socket_of)
         return url.render_as_string(hide_password=False)
 
-    def command(self, *words: str) -> str:
+    def pooled(self) -> dict[str, Any]:
+        """Return what asyncpg needs to pass PgBouncer as the application does."""
+        names = self.environment()
+        place = {"host": names["DB__HOST"], "port": int(names["DB__PORT"]), "database": names["DB__NAME"]}
+        return {**place, "user": names["DB__USER"], "password": names["DB__PASSWORD"], "statement_cache_size": 0}
+
+    def command(self, *words: str, **settings: str) -> str:
         """Run a command of the application to its end; return what it printed.
 
         Raises:
             ScaleError: it failed.
 
         """
-        env = self.environment(DB__MIGRATION_URL=self._migration_url())
+        env = self.environment(DB__MIGRATION_URL=self._migration_url(), **settings)
         result = subprocess.run([*MAIN, *words], env=env, capture_output=True, text=True, timeout=START_S, check=False)
         if result.returncode != 0:
             raise ScaleError(f"main.py {words[0]}: {result.stderr[-2000:] or result.stdout[-2000:]}")
@@ -150,10 +157,21 @@ class ScaledSystem:
         upstream = Upstream(self._servers["DB__HOST"], self._servers["DB__PORT"], ROLE, self._secrets[ROLE])
         write_private(home / "userlist.txt", f'"{ROLE}" "{self._secrets[ROLE]}"\n', account)
         write_private(home / "pgbouncer.ini", pgbouncer_ini(self.pgbouncer_port, upstream, home / "userlist.txt"), account)
-        output = self._stack.enter_context((self.directory / "pgbouncer.output").open("wb"))
-        process = account.spawn([self._programs["pgbouncer"], home / "pgbouncer.ini"], cwd=home, output=output)
-        self._stack.callback(_end, process)
+        self._stack.callback(self.stop_pgbouncer)
+        self._pooler = (account, home)
+        self.start_pgbouncer()
+
+    def start_pgbouncer(self) -> None:
+        """Start it, for the first time or again."""
+        account, home = self._pooler
+        with (self.directory / "pgbouncer.output").open("ab") as output:
+            self._pgbouncer = account.spawn([self._programs["pgbouncer"], home / "pgbouncer.ini"], cwd=home, output=output)
         self._wait(lambda: _listens(self.pgbouncer_port), "pgbouncer")
+
+    def stop_pgbouncer(self) -> None:
+        """End it at once: its clients lose their connections."""
+        if self._pgbouncer is not None:
+            _end(self._pgbouncer)
 
     def _start_nginx(self) -> None:
         path = self.directory / "nginx.conf"

@@ -29,6 +29,7 @@ SERVER_TIMEOUTS = {
     "lock_timeout": "1500",
     "idle_in_transaction_session_timeout": "5000",
 }
+NO_TIMEOUTS = dict.fromkeys(SERVER_TIMEOUTS, "0")
 # In transaction mode the next transaction is on another server connection, which knows no prepared statement of ours.
 # Without a cache asyncpg gives statements no name, and parses them again in the message that runs them: this works outside
 # of transactions too, and leaves nothing behind on a connection that others get next.
@@ -83,7 +84,8 @@ def create_engine(
         server_settings |= {
             "jit": "off",
             "random_page_cost": "1.1",
-            **(SERVER_TIMEOUTS if bounded else {}),
+            # Those of the role, which are for what passes PgBouncer, are not for what takes its time.
+            **(SERVER_TIMEOUTS if bounded else NO_TIMEOUTS),
             **({} if durable else {"synchronous_commit": "off"}),
         }
     engine = create_async_engine(

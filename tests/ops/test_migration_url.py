@@ -37,10 +37,11 @@ def test_commands_go_where_it_leads(words: tuple[str, ...], database: str, tmp_p
 
 @contextmanager
 def owned_database(name: str) -> Iterator[str]:
-    """Create a database that a role of its own owns; yield the role."""
+    """Create a database that a role of its own owns, whose time-outs are not for commands; yield the role."""
     owner = f"owner_of_{name}"
     create_database(name)
-    run(_execute(f"CREATE ROLE {owner} LOGIN PASSWORD '{PASSWORD}'", f"ALTER DATABASE {name} OWNER TO {owner}"))
+    hurried = f"ALTER ROLE {owner} SET statement_timeout = '1ms'"
+    run(_execute(f"CREATE ROLE {owner} LOGIN PASSWORD '{PASSWORD}'", hurried, f"ALTER DATABASE {name} OWNER TO {owner}"))
     try:
         yield owner
     finally:
@@ -58,7 +59,7 @@ async def _owners(name: str) -> set[str]:
         return {row[0] for row in await connection.fetch("SELECT tableowner FROM pg_tables WHERE schemaname = 'public'")}
 
 
-def test_the_schema_belongs_to_the_role_that_migrates(database: str, worker_id: str, tmp_path: Path) -> None:
+def test_commands_work_as_the_role_that_owns_the_schema(database: str, worker_id: str, tmp_path: Path) -> None:
     """The application's own settings lead nowhere, and through PgBouncer."""
     server, name = get_settings().db, f"migrated_{worker_id}"
     with owned_database(name) as owner:
@@ -67,4 +68,6 @@ def test_the_schema_belongs_to_the_role_that_migrates(database: str, worker_id: 
         env = command_environment(tmp_path / "local", DB__HOST="127.0.0.1", DB__PORT="1", DB__PGBOUNCER="true", DB__MIGRATION_URL=url)
         migrated = run_command("migrate", env=env)
         assert migrated.returncode == 0, migrated.stderr
+        saved = run_command("backup", "--to", str(tmp_path / "backup"), env=env)
+        assert saved.returncode == 0, saved.stderr
         assert run(_owners(name)) == {owner}
