@@ -55,8 +55,8 @@ async def _join(system: ScaledSystem, administrator: httpx.AsyncClient, report: 
 def _mailed_token(folder: Path) -> str | None:
     for path in sorted(folder.glob("*.eml")):
         message = email.message_from_bytes(path.read_bytes(), policy=default)
-        part = message.get_body(("plain",))  # type: ignore[attr-defined] # an EmailMessage, by the policy
-        if found := _LINK.search(part.get_content()):
+        part = message.get_body(("plain",))
+        if part is not None and (found := _LINK.search(part.get_content())):
             return found[1]
     return None
 

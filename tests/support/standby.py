@@ -77,7 +77,7 @@ def standby() -> Iterator[Standby]:
     for path in (sockets, data, *data.rglob("*")):
         account.own(path)
     log = (run_directory() / "standby.log").open("wb")
-    words = ["-D", data, "-c", f"unix_socket_directories={sockets}", "-c", f"port={PORT}", "-c", "listen_addresses="]
+    words: list[str | Path] = ["-D", data, "-c", f"unix_socket_directories={sockets}", "-c", f"port={PORT}", "-c", "listen_addresses="]
     process = account.spawn([postgres_programs(account, home) / "postgres", *words], cwd=home, output=log)
     server = Standby(process, sockets)
     try:
@@ -98,10 +98,10 @@ def standby() -> Iterator[Standby]:
 def _copy(data: Path) -> None:
     programs, server = client_programs(), get_settings().db
     assert programs is not None
-    words = [programs / "pg_basebackup", "--pgdata", data, "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"]
+    words = [str(programs / "pg_basebackup"), "--pgdata", str(data), "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"]
     words += ["--host", str(server.host), "--port", str(server.port), "--username", server.user, "--no-sync"]
     env = {**os.environ, "PGPASSWORD": server.password.get_secret_value()}
-    done = subprocess.run(list(map(str, words)), env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
