@@ -45,9 +45,12 @@ async def check(system: ScaledSystem, report: Report, rounds: int) -> None:
     """Write, then read everywhere, while others read without a pause."""
     chance = random.Random(20_261_121)  # noqa: S311 - chooses, keeps no secret
     tally, noise = Tally(), Tally()
+    scans = await system.scans_at_replica()
     async with AsyncExitStack() as stack:
         editor = await stack.enter_async_context(await sign_in(system, EMAIL, PASSWORD))
-        readers = [await stack.enter_async_context(public(address)) for address in (*system.api_addresses, system.address)]
+        readers = [
+            await stack.enter_async_context(public(address)) for address in (*system.api_addresses, system.uncached_address, system.address)
+        ]
         targets = await _world(editor)
         pages = sorted({page for target in targets for page in target.pages})
         crowd = [asyncio.create_task(_read_on(system, chance.sample(pages, len(pages)), noise)) for _ in range(READERS)]
@@ -66,6 +69,8 @@ async def check(system: ScaledSystem, report: Report, rounds: int) -> None:
         f"{tally.reads} first reads after {rounds} writes show the write", so=bool(tally.reads) and not tally.stale, detail=tally.stale
     )
     report.must(f"{noise.reads} reads meanwhile are answered 200", so=noise.reads > rounds and not noise.failed, detail=noise.failed[:5])
+    scans = await system.scans_at_replica() - scans
+    report.must(f"{scans} scans of tables at the replica, for the process without a cache", so=scans > 0)
     report.must(f"{noise.hits} of them from the cache", so=noise.hits > 0)
 
 

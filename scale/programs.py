@@ -35,12 +35,11 @@ def find_program(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What PgBouncer leads to, and who may pass."""
+    """What PgBouncer leads to."""
 
     host: str
+    replica_host: str
     port: str
-    user: str
-    password: str
 
 
 def pgbouncer_ini(port: int, upstream: Upstream, users: Path) -> str:
@@ -55,7 +54,8 @@ def pgbouncer_ini(port: int, upstream: Upstream, users: Path) -> str:
     return _replaced(
         text,
         {
-            r"host=\S+ port=\S+": f"host={upstream.host} port={upstream.port}",
+            r"frankenjet = host=\S+ port=\S+": f"frankenjet = host={upstream.host} port={upstream.port}",
+            r"frankenjet_replica = host=\S+ port=\S+": f"frankenjet_replica = host={upstream.replica_host} port={upstream.port}",
             r"listen_addr = .*": "listen_addr = 127.0.0.1",
             r"listen_port = .*": f"listen_port = {port}",
             r"auth_file = .*": f"auth_file = {users}",

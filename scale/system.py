@@ -12,15 +12,17 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
+import asyncpg
 import httpx
 from sqlalchemy import URL
 
-from fastapi_application.core.config import PROJECT_ROOT, Settings
+from fastapi_application.core.config import PROJECT_ROOT, DatabaseSettings, Settings
 from fastapi_application.local import local_servers, remove_local
 from fastapi_application.local.account import account_for, ourselves
 from fastapi_application.local.directories import write_private
 from scale.programs import Upstream, nginx_conf, pgbouncer_ini
 from scale.roles import OWNER, ROLE, create_roles
+from tests.support.standby import standby
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +40,14 @@ class ScaleError(Exception):
 
 
 class ScaledSystem:
-    """PostgreSQL, Redis, PgBouncer, two API processes, a worker, nginx. `with` stops everything and removes it."""
+    """PostgreSQL and its replica, Redis, PgBouncer, API processes, a worker, nginx. `with` stops everything and removes it."""
 
     def __init__(self, directory: Path, nginx: str, pgbouncer: str) -> None:
         """Choose ports; start nothing yet."""
         self.directory = directory
         self.port, self.pgbouncer_port, self._redirecting = free_port(), free_port(), free_port()
         self.apis, self.metrics = [free_port(), free_port()], [free_port(), free_port()]
+        self._uncached = free_port()
         self._programs = {"nginx": nginx, "pgbouncer": pgbouncer}
         self._stack = ExitStack()
         self._pgbouncer: subprocess.Popen[bytes] | None = None
@@ -58,14 +61,19 @@ class ScaledSystem:
             self._stack.callback(remove_local, self.directory)
             self._servers = self._stack.enter_context(local_servers(self.directory, postgres=True, redis=True))
             create_roles(self._servers, self._secrets)
+            primary = DatabaseSettings.model_validate(
+                {name[4:].lower(): value for name, value in self._servers.items() if name[:4] == "DB__"}
+            )
+            self.replica = self._stack.enter_context(standby(self.directory, primary))
             self._start_pgbouncer()
             self.command("migrate")
             self.command("create-user", "--email", EMAIL, "--role", "administrator", "--password", PASSWORD)
             for index, port in enumerate(self.apis):
                 words = ("serve", "--port", str(port), "--workers", "1")
                 self._start(f"api-{index}", [*MAIN, *words], METRICS__PORT=str(self.metrics[index]))
+            self._start("api-uncached", [*MAIN, "serve", "--port", str(self._uncached), "--workers", "1"], CACHE__ENABLED="false")
             self._start("worker", [*MAIN, "worker"])
-            for port in self.apis:
+            for port in (*self.apis, self._uncached):
                 self._wait_for(port)
             self._start_nginx()
             self._wait_for(self.port)
@@ -87,6 +95,11 @@ class ScaledSystem:
     def api_addresses(self) -> list[str]:
         """Each process by itself."""
         return [f"http://127.0.0.1:{port}" for port in self.apis]
+
+    @property
+    def uncached_address(self) -> str:
+        """A process without a cache, which reads from the replica what it may."""
+        return f"http://127.0.0.1:{self._uncached}"
 
     def direct(self) -> dict[str, str]:
         """Return the settings that lead to the servers themselves, as the role that owns the tables."""
@@ -115,6 +128,7 @@ class ScaledSystem:
             "DB__PASSWORD": self._secrets[ROLE],
             "DB__NAME": self._servers["DB__NAME"],
             "DB__PGBOUNCER": "true",
+            "DB__REPLICA_URL": f"postgresql://{ROLE}:{self._secrets[ROLE]}@127.0.0.1:{self.pgbouncer_port}/frankenjet_replica",
             **settings,
         }
 
@@ -129,6 +143,16 @@ class ScaledSystem:
         names = self.environment()
         place = {"host": names["DB__HOST"], "port": int(names["DB__PORT"]), "database": names["DB__NAME"]}
         return {**place, "user": names["DB__USER"], "password": names["DB__PASSWORD"], "statement_cache_size": 0}
+
+    async def scans_at_replica(self) -> int:
+        """Return how often the replica has looked into a table for somebody."""
+        names = self.direct()
+        login = {"user": names["DB__USER"], "password": names["DB__PASSWORD"], "database": names["DB__NAME"]}
+        connection = await asyncpg.connect(host=str(self.replica.sockets), port=int(names["DB__PORT"]), **login)
+        try:
+            return int(await connection.fetchval("SELECT sum(coalesce(seq_scan, 0) + coalesce(idx_scan, 0)) FROM pg_stat_user_tables"))
+        finally:
+            await connection.close()
 
     def command(self, *words: str, **settings: str) -> str:
         """Run a command of the application to its end; return what it printed.
@@ -154,7 +178,7 @@ class ScaledSystem:
         """As PostgreSQL's user: it refuses to be root, and may be the only one that reaches the socket."""
         account = account_for(self.directory / "postgres/data", ourselves())
         home = (self.directory / "postgres").resolve()
-        upstream = Upstream(self._servers["DB__HOST"], self._servers["DB__PORT"], ROLE, self._secrets[ROLE])
+        upstream = Upstream(self._servers["DB__HOST"], str(self.replica.sockets), self._servers["DB__PORT"])
         write_private(home / "userlist.txt", f'"{ROLE}" "{self._secrets[ROLE]}"\n', account)
         write_private(home / "pgbouncer.ini", pgbouncer_ini(self.pgbouncer_port, upstream, home / "userlist.txt"), account)
         self._stack.callback(self.stop_pgbouncer)

@@ -21,6 +21,7 @@ from tests.history.steps import patch
 from tests.read_path.support import API, eventually, started, until
 from tests.support.application import body
 from tests.support.commands import free_port
+from tests.support.servers import run_directory
 from tests.support.standby import Standby, standby
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ TAGS = f"{API}/tags?size=100&sort=-created_at"
 
 @pytest.fixture(scope="module")
 def server(application: object) -> Iterator[Standby]:
-    with standby() as server:
+    with standby(run_directory(), get_settings().db) as server:
         yield server
 
 
@@ -66,7 +67,7 @@ class Asked:
 @asynccontextmanager
 async def served(server: Standby, **changes: Any) -> AsyncIterator[tuple[Started, Replica, Asked]]:
     """Run an application that uses the replica."""
-    async with started(**{"db": server.settings, "cache": UNCACHED, **changes}) as application:
+    async with started(**{"db": server.beside(get_settings().db), "cache": UNCACHED, **changes}) as application:
         replica: Replica = application.fastapi.state.replica
         await until(lambda: replica.is_near)
         yield application, replica, Asked(replica)
@@ -75,7 +76,7 @@ async def served(server: Standby, **changes: Any) -> AsyncIterator[tuple[Started
 @pytest.fixture
 async def on_standby(server: Standby) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """Command the replica."""
-    url = server.settings.of_replica()
+    url = server.beside(get_settings().db).of_replica()
     assert url is not None
     place = url.sqlalchemy_url()
     connection = await asyncpg.connect(
@@ -208,11 +209,11 @@ async def test_the_doctor_on_it(
     server: Standby, make: Make, on_standby: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await check_replica(get_settings()) == []
-    assert (await examined(server.settings)).status == "pass"
+    assert (await examined(server.beside(get_settings().db))).status == "pass"
     monkeypatch.setattr(scale_out, "LONGEST_WAIT_S", 0.2)
     await on_standby.execute("SELECT pg_wal_replay_pause()")
     await make("tags")
-    behind = await examined(server.settings)
+    behind = await examined(server.beside(get_settings().db))
     assert (behind.status, "behind" in behind.detail) == ("warn", True)
     assert (await examined(itself())).status == "fail"
     away = await examined(get_settings().db.model_copy(update={"replica_url": SecretStr(f"postgresql://u@127.0.0.1:{free_port()}/x")}))

@@ -1,4 +1,4 @@
-"""A streaming replica of the PostgreSQL of this test run."""
+"""A streaming replica of a local PostgreSQL, such as that of a test run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 from sqlalchemy import URL
 
-from fastapi_application.core.config import get_settings
 from fastapi_application.local.account import account_for, ourselves
 from fastapi_application.local.programs import client_programs, postgres_programs
-from tests.support.servers import run_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,15 +33,13 @@ class Standby:
     def __init__(self, process: subprocess.Popen[bytes], sockets: Path) -> None:
         """Know where it is."""
         self._process = process
-        self._sockets = sockets
+        self.sockets = sockets
 
-    @property
-    def settings(self) -> DatabaseSettings:
-        """The settings of this run with the replica in them."""
-        server = get_settings().db
-        query = {"host": str(self._sockets), "port": PORT}
-        url = URL.create("postgresql", server.user, server.password.get_secret_value(), database=server.name, query=query)
-        return server.model_copy(update={"replica_url": SecretStr(url.render_as_string(hide_password=False))})
+    def beside(self, primary: DatabaseSettings) -> DatabaseSettings:
+        """Return the settings of the primary with the replica in them."""
+        query = {"host": str(self.sockets), "port": PORT}
+        url = URL.create("postgresql", primary.user, primary.password.get_secret_value(), database=primary.name, query=query)
+        return primary.model_copy(update={"replica_url": SecretStr(url.render_as_string(hide_password=False))})
 
     def freeze(self) -> None:
         """Stop every process of it in the middle of whatever it does."""
@@ -68,39 +64,39 @@ class Standby:
 
 
 @contextmanager
-def standby() -> Iterator[Standby]:
-    """Copy the server of this run as it is, and let the copy follow it."""
-    account = account_for(run_directory() / "postgres/data", ourselves())
-    home = (run_directory() / "postgres").resolve()
+def standby(directory: Path, primary: DatabaseSettings) -> Iterator[Standby]:
+    """Copy the server of a LOCAL__DIR as it is, and let the copy follow it."""
+    account = account_for(directory / "postgres/data", ourselves())
+    home = (directory / "postgres").resolve()
     data, sockets = home / f"standby-{os.getpid()}", Path(tempfile.mkdtemp(prefix="frankenjet-standby-"))
-    _copy(data)
+    _copy(primary, data)
     for path in (sockets, data, *data.rglob("*")):
         account.own(path)
-    log = (run_directory() / "standby.log").open("wb")
+    log = directory / "standby.log"
     words: list[str | Path] = ["-D", data, "-c", f"unix_socket_directories={sockets}", "-c", f"port={PORT}", "-c", "listen_addresses="]
-    process = account.spawn([postgres_programs(account, home) / "postgres", *words], cwd=home, output=log)
+    with log.open("wb") as output:
+        process = account.spawn([postgres_programs(account, home) / "postgres", *words], cwd=home, output=output)
     server = Standby(process, sockets)
     try:
         deadline = time.monotonic() + START_S
         while not _is_ready(data):
-            assert process.poll() is None, (run_directory() / "standby.log").read_text()
-            assert time.monotonic() < deadline
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
         yield server
     finally:
         if process.poll() is None:
             server.end()
-        log.close()
         shutil.rmtree(data)
         shutil.rmtree(sockets)
 
 
-def _copy(data: Path) -> None:
-    programs, server = client_programs(), get_settings().db
+def _copy(primary: DatabaseSettings, data: Path) -> None:
+    programs = client_programs()
     assert programs is not None
     words = [str(programs / "pg_basebackup"), "--pgdata", str(data), "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"]
-    words += ["--host", str(server.host), "--port", str(server.port), "--username", server.user, "--no-sync"]
-    env = {**os.environ, "PGPASSWORD": server.password.get_secret_value()}
+    words += ["--host", str(primary.host), "--port", str(primary.port), "--username", primary.user, "--no-sync"]
+    env = {**os.environ, "PGPASSWORD": primary.password.get_secret_value()}
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
