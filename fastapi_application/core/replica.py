@@ -66,6 +66,7 @@ class Replica:
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[str] | None = None
         self._prober: asyncio.Task[None] | None = None
+        self._is_known = False
 
     @property
     def is_near(self) -> bool:
@@ -138,12 +139,12 @@ class Replica:
             probe = asyncio.create_task(self._probe())
             try:
                 done, _ = await asyncio.wait([probe], timeout=_PROBE_TIMEOUT_S)
+                if not done:
+                    self._note(AWAY)
             finally:
                 probe.cancel()
-            if not done:
-                self._note(AWAY)
-            # Where a server hangs, a query that is cancelled takes its time to end.
-            await asyncio.gather(probe, return_exceptions=True)
+                # Where a server hangs, a query that is cancelled takes its time to end.
+                await asyncio.gather(probe, return_exceptions=True)
             await asyncio.sleep(PROBE_S)
 
     async def _probe(self) -> None:
@@ -173,9 +174,9 @@ class Replica:
         return position if now - since >= MAX_LAG_S else written
 
     def _note(self, fault: str) -> None:
-        if fault == self.fault:
+        if fault == self.fault and self._is_known:
             return
-        self.fault = fault
+        self.fault, self._is_known = fault, True
         if fault:
             _logger.warning("replica_not_used", reason=fault)
         else:

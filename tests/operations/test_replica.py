@@ -192,11 +192,14 @@ async def test_a_primary_is_none(database: str) -> None:
 
 async def test_the_service_starts_without_it(database: str) -> None:
     nowhere = get_settings().db.model_copy(update={"replica_url": SecretStr(f"postgresql://u@127.0.0.1:{free_port()}/x")})
-    async with started(db=nowhere, cache=UNCACHED) as application, application.client() as public:
-        assert application.fastapi.state.replica.fault == AWAY
-        assert (await public.get(TAGS)).status_code == 200
-        assert body(await public.get(f"{API}/health"))["status"] == "warn"
-        assert body(await public.get(f"{API}/health/ready"))["status"] == "pass"
+    with structlog.testing.capture_logs() as lines:
+        async with started(db=nowhere, cache=UNCACHED) as application, application.client() as public:
+            await until(lambda: any(line["event"] == "replica_not_used" for line in lines))
+            assert application.fastapi.state.replica.fault == AWAY
+            assert (await public.get(TAGS)).status_code == 200
+            assert body(await public.get(f"{API}/health"))["status"] == "warn"
+            assert body(await public.get(f"{API}/health/ready"))["status"] == "pass"
+    assert [line["event"] for line in lines if line["event"].startswith("replica")] == ["replica_not_used"]
 
 
 async def examined(db: DatabaseSettings) -> Finding:
