@@ -36,7 +36,8 @@ AWAY, BEHIND, ANOTHER = "replica_unavailable", "replica_behind", "not_a_replica"
 _PROBE_TIMEOUT_S = 0.5
 _SYSTEM = "(SELECT system_identifier FROM pg_control_system())"
 # What is inserted counts, flushed or not: whoever was answered, and be it without waiting for the disk, is in it.
-_WRITTEN = text(f"SELECT pg_current_wal_insert_lsn()::text, {_SYSTEM}")
+_WRITTEN = text("SELECT pg_current_wal_insert_lsn()::text")
+_PRIMARY = text(f"SELECT pg_current_wal_insert_lsn()::text, {_SYSTEM}")
 _REPLAYED = text(f"SELECT pg_last_wal_replay_lsn()::text, {_SYSTEM}, pg_is_in_recovery()")
 _SHOWS = text("SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= CAST(CAST(:written AS text) AS pg_lsn)")
 _logger = structlog.get_logger(__name__)
@@ -150,7 +151,7 @@ class Replica:
     async def _probe(self) -> None:
         try:
             async with self._primary.connect() as connection:
-                written, system = (await connection.execute(_WRITTEN)).one()
+                written, system = (await connection.execute(_PRIMARY)).one()
         except DATABASE_ERRORS:
             return  # nobody knows how far it should be; readers meet the same error
         try:
