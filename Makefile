@@ -1,10 +1,11 @@
 # FrankenJet API. Every target makes what it needs; needs only git, make and a Python >= 3.12.
 .DEFAULT_GOAL := help
-.PHONY: help run env test audit sbom secrets-history pin-images check check-texts bench bench-accounts bench-search faults alerts format lint-migrations clean distclean install install-dev
+.PHONY: help run env test audit sbom secrets-history pin-images check check-texts bench bench-accounts bench-search faults alerts scale format lint-migrations clean distclean install install-dev
 
 PYTEST_ARGS ?=
 FAULTS_ARGS ?=
 ALERTS_ARGS ?=
+SCALE_ARGS ?=
 JOBS ?= 2
 BENCH_ARGS ?=
 python := .venv/bin/python
@@ -70,6 +71,9 @@ faults: install-dev ## Make faults on real servers and check what the service pr
 
 alerts: install-dev ## Make the fault of every alert under a real Prometheus, and ask its dashboard (without Prometheus: NOT RUN, exit 75)
 	@exec $(python) -m faults.alerts $(ALERTS_ARGS)
+
+scale: install-dev ## Check the service behind nginx and PgBouncer, as two processes (SCALE_ARGS="--rounds 50"; without these programs: NOT RUN, exit 75)
+	@exec $(python) -m scale $(SCALE_ARGS)
 
 clean: ## Remove caches and reports
 	@find . -path ./.venv -prune -o -path ./.venv-poetry -prune -o -path ./.local -prune -o \

@@ -12,7 +12,7 @@ import fastapi_application.encyclopedia
 import fastapi_application.jobs.models  # noqa: F401 - these two load every model
 from alembic import context
 from fastapi_application.core.config import get_settings
-from fastapi_application.core.db import Base
+from fastapi_application.core.db import NO_TIMEOUTS, Base
 
 # One migration at a time, however many workers start at once.
 LOCK_ID = 7_355_608
@@ -51,9 +51,9 @@ def migrate(connection: Connection) -> None:
 async def migrate_online() -> None:
     """Connect and migrate. Statements may take their time."""
     engine = create_async_engine(
-        get_settings().db.sqlalchemy_url(),
+        get_settings().db.for_commands().sqlalchemy_url(),
         poolclass=pool.NullPool,
-        connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "frankenjet-migrations"}},
+        connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "frankenjet-migrations", **NO_TIMEOUTS}},
     )
     async with engine.connect() as connection:
         await connection.run_sync(migrate)

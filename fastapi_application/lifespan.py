@@ -14,6 +14,7 @@ from fastapi_application.api.health import HealthService
 from fastapi_application.core.db import AUTOCOMMIT_READS, create_engine, create_session_factory
 from fastapi_application.core.gate import adapting
 from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.core.replica import Replica
 from fastapi_application.core.sampler import sampling
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.storage import open_storage
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fastapi import FastAPI
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from fastapi_application.core.config import Settings
     from fastapi_application.redis_conf.read_path import ReadPath
@@ -54,13 +56,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     # What the outbox deletes twice, or not at all, is only published twice.
     service_engine = create_engine(settings.db, pool_size=SERVICE_CONNECTIONS, isolation_level="AUTOCOMMIT", durable=False)
     publisher = CachePublisher(service_engine, read_path.generations)
+    replica = _replica_of(settings, service_engine)
     redis = create_redis(settings.redis)
     trace_engine(engine)
     app.state.engine = engine
     app.state.session_factory = create_session_factory(engine)
     app.state.redis = redis
     app.state.publisher = publisher
-    app.state.health = HealthService(service_engine, redis, SchemaVersions.load())
+    app.state.replica = replica
+    app.state.health = HealthService(service_engine, redis, SchemaVersions.load(), replica)
     await read_path.link.start(PATIENCE_S)
     publisher.start()
     _open.append((read_path, settings))
@@ -84,12 +88,25 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await publisher.stop()
         await read_path.link.stop()
         await redis.aclose()
+        if replica is not None:
+            await replica.stop()
         await service_engine.dispose()
         await engine.dispose()
         await asyncio.to_thread(close_tracing)
         await _logger.ainfo("stopped")
         if (lines := access_lines()) is not None:
             lines.flush()
+
+
+def _replica_of(settings: Settings, primary: AsyncEngine) -> Replica | None:
+    """Begin to watch the replica, if there is one."""
+    found = settings.db.of_replica()
+    if found is None:
+        return None
+    replica = Replica(found, primary)
+    trace_engine(replica.engine)
+    replica.start()
+    return replica
 
 
 def _session_info(settings: Settings, publisher: CachePublisher) -> dict[str, Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+OUTSIDE = os.environ.get("TEST_ADDRESS")
 _SETTINGS = {
     # Longer than any test run: the clients of the session keep their tokens.
     "AUTH__ACCESS_TTL_S": "86400",
@@ -65,14 +66,21 @@ def _log_plainly() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
-    """Run PostgreSQL and Redis for this test run; whichever process leaves last stops them and removes their files."""
+    """Run PostgreSQL and Redis for this test run; whichever process leaves last stops them and removes their files.
+
+    With `TEST_ADDRESS` the service under test runs there, on the servers of `DB__*` and `REDIS__*` (`make scale`).
+    """
+    _log_plainly()
+    if OUTSIDE:
+        os.environ.update(_SETTINGS)
+        yield
+        return
     for name in [
         key
         for key in os.environ
         if key.partition("__")[0] in {"DB", "REDIS", "APP", "SERVER", "LOG", "AUTH", "CACHE", "RATE_LIMIT", "STORAGE"} and "__" in key
     ]:
         del os.environ[name]
-    _log_plainly()
     directory = run_directory()
     directory.mkdir(mode=0o700, exist_ok=True)
     os.environ.update(_SETTINGS, LOCAL__DIR=str(directory))
@@ -87,6 +95,8 @@ def servers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def database(servers: None, worker_id: str) -> str:
     """Create this worker's database, migrated by Alembic."""
+    if OUTSIDE:
+        return get_settings().db.name
     name = f"test_{worker_id}"
     with mutex(run_directory()):
         create_database(name)
@@ -97,8 +107,8 @@ def database(servers: None, worker_id: str) -> str:
 
 @pytest.fixture(scope="session")
 async def application(database: str) -> AsyncIterator[Application]:
-    """Run the application of this worker."""
-    async with running_application() as application:
+    """Run the application of this worker; an outside one has it beside it, for what tests do without HTTP."""
+    async with running_application(outside=OUTSIDE) as application:
         yield application
 
 

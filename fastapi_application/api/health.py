@@ -22,6 +22,7 @@ from fastapi_application.core.db import DATABASE_ERRORS
 from fastapi_application.core.errors import RETRY_AFTER_S
 from fastapi_application.core.lifecycle import is_draining
 from fastapi_application.core.problems import problem_responses
+from fastapi_application.core.replica import Replica
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.core.version import VERSION
 from fastapi_application.crud.bodies import refuse_query
@@ -85,16 +86,25 @@ class Probe:
 class HealthService:
     """The probes of one process."""
 
-    def __init__(self, engine: AsyncEngine, redis: Redis, versions: SchemaVersions) -> None:
+    def __init__(self, engine: AsyncEngine, redis: Redis, versions: SchemaVersions, replica: Replica | None = None) -> None:
         """Make a probe for each dependency; nothing is asked yet."""
         self.engine = engine
         self._redis = redis
         self._versions = versions
+        self._replica = replica
         self._probes = {
             "database": Probe(self._check_database),
             "schema": Probe(self._check_schema),
             "redis": Probe(self._check_redis),
         }
+
+    async def check_all(self) -> dict[str, dict[str, Any]]:
+        """Ask everything that there is. The replica's own prober knows how that is."""
+        checks = await self.check("database", "schema", "redis")
+        if self._replica is not None:
+            fault = self._replica.fault
+            checks["replica"] = {"code": fault, "status": FAIL} if fault else {"status": PASS}
+        return checks
 
     async def check(self, *names: str) -> dict[str, dict[str, Any]]:
         """Ask these dependencies, all at once."""
@@ -107,7 +117,7 @@ class HealthService:
 
     async def answering(self) -> dict[str, bool]:
         """Ask which dependencies answer, for the metrics."""
-        return {name: result["status"] == PASS for name, result in (await self.check("database", "redis")).items()}
+        return {name: result["status"] == PASS for name, result in (await self.check_all()).items() if name != "schema"}
 
     async def _check_database(self) -> dict[str, Any]:
         async with self.engine.connect() as connection:
@@ -167,10 +177,10 @@ def _answer(checks: dict[str, dict[str, Any]], *, optional: tuple[str, ...] = ()
     return HealthResponse(body, 503 if required else 200, headers)
 
 
-@router.get("", operation_id="health", summary="The service and its dependencies", responses=_responses("`pass`, or `warn` without Redis."))
+@router.get("", operation_id="health", summary="The service and its dependencies", responses=_responses("`pass`, or `warn`."))
 async def health(service: HealthDep) -> Response:
     """Ask everything."""
-    return _answer(await service.check("database", "schema", "redis"), optional=("redis",))
+    return _answer(await service.check_all(), optional=("redis", "replica"))
 
 
 @router.get("/live", operation_id="health_live", summary="Whether the process runs", responses=_responses("It does."))

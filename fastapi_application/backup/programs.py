@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi_application.backup.errors import BackupError
+from fastapi_application.core.db import NO_TIMEOUTS
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -89,6 +90,7 @@ def libpq_environment(settings: DatabaseSettings) -> dict[str, str]:
     given |= {variable: url.query.get(name) for name, variable in _LIBPQ.items()}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG") and "__" not in name}
     fixed = {"PGAPPNAME": "frankenjet-backup", "PGCONNECT_TIMEOUT": "10", "PGCLIENTENCODING": "UTF8", "LC_ALL": "C"}
+    fixed["PGOPTIONS"] = " ".join(f"-c {name}={limit}" for name, limit in NO_TIMEOUTS.items())
     return inherited | {name: str(value) for name, value in given.items() if value} | fixed
 
 

@@ -11,7 +11,7 @@ from fastapi_application.backup.places import open_images, open_place
 from fastapi_application.backup.restore import Restore
 from fastapi_application.backup.sealing import read_key
 from fastapi_application.cli.data import end_what_is_kept, wait_for_workers
-from fastapi_application.cli.database import database_session
+from fastapi_application.cli.database import database_session, refuse_pooler
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.schema_version import SchemaVersions
@@ -28,7 +28,7 @@ def backup(arguments: argparse.Namespace) -> int:
     try:
         key = read_key(arguments.key_file) if arguments.key_file else None
         with environment(redis=False) as settings:
-            _refuse_pooler(settings)
+            refuse_pooler(settings)
             manifest = asyncio.run(_backup(settings, arguments.place, key))
     except BackupError as error:
         raise CommandError(str(error)) from None
@@ -41,7 +41,7 @@ def restore(arguments: argparse.Namespace) -> int:
     try:
         key = read_key(arguments.key_file) if arguments.key_file else None
         with environment(redis=False) as settings:
-            _refuse_pooler(settings)
+            refuse_pooler(settings)
             manifest = asyncio.run(_restore(settings, arguments.place, key, force=arguments.force))
             if asyncio.run(end_what_is_kept(settings)):
                 wait_for_workers()
@@ -52,20 +52,14 @@ def restore(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_pooler(settings: Settings) -> None:
-    """A snapshot belongs to one connection to the server, and so does a restore: a pooler may give each statement another."""
-    if settings.db.pgbouncer:
-        raise CommandError("This does not pass through PgBouncer: set DB__PGBOUNCER=false, and DB__HOST and DB__PORT to PostgreSQL itself.")
-
-
 async def _backup(settings: Settings, place: str, key: bytes | None) -> Manifest:
     async with open_place(place, settings) as target, open_images(settings) as images, database_session(settings) as session:
-        return await Backup(target, key).make(session, settings.db, images)
+        return await Backup(target, key).make(session, settings.db.for_commands(), images)
 
 
 async def _restore(settings: Settings, place: str, key: bytes | None, *, force: bool) -> Manifest:
     async with open_place(place, settings) as source, open_images(settings) as images, database_session(settings) as session:
-        return await Restore(source, key).run(session, settings.db, images, force=force)
+        return await Restore(source, key).run(session, settings.db.for_commands(), images, force=force)
 
 
 def _what_next(revisions: set[str]) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from alembic import command
-from fastapi_application.cli.database import database_session
+from fastapi_application.cli.database import database_session, refuse_pooler
 from fastapi_application.cli.environment import environment
 from fastapi_application.cli.errors import CommandError
 from fastapi_application.core.schema_version import alembic_config
@@ -71,6 +71,7 @@ def wait_for_workers() -> None:
 
 def _migrate(settings: Settings, revision: str) -> bool:
     """Go forwards, or back if the revision lies behind the database; return whether that changed anything for readers."""
+    refuse_pooler(settings)
     config = alembic_config()
     current = asyncio.run(_current_revision(settings))
     try:

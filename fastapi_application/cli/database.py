@@ -28,21 +28,37 @@ async def database_session(settings: Settings) -> AsyncIterator[AsyncSession]:
         CommandError: it does not, or does not let us in.
 
     """
-    engine = create_engine(settings.db, bounded=False)
+    engine = create_engine(settings.db.for_commands(), bounded=False)
     try:
-        await _reach(engine)
+        await _reach(engine, settings)
         async with create_session_factory(engine)() as session:
             yield session
     finally:
         await engine.dispose()
 
 
-async def _reach(engine: AsyncEngine) -> None:
+def refuse_pooler(settings: Settings) -> None:
+    """Refuse PgBouncer to what needs one connection to the server from its beginning to its end: a lock, a snapshot, a restore.
+
+    Raises:
+        CommandError: the settings lead through it.
+
+    """
+    if settings.db.for_commands().pgbouncer:
+        raise CommandError(
+            "This does not pass through PgBouncer: set DB__MIGRATION_URL to PostgreSQL itself, or DB__PGBOUNCER=false and DB__HOST to it."
+        )
+
+
+async def _reach(engine: AsyncEngine, settings: Settings) -> None:
     try:
         async with engine.connect():
             pass
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CommandError(_sentence(error, engine.url)) from None
+        sentence = _sentence(error, engine.url)
+        if settings.db.migration_url is not None:
+            sentence += " (DB__MIGRATION_URL leads there.)"
+        raise CommandError(sentence) from None
 
 
 def _sentence(error: Exception, url: URL) -> str:

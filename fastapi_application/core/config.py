@@ -92,7 +92,10 @@ class ServerSettings(BaseModel):
 
 
 class DatabaseSettings(BaseModel):
-    """`DB__*`: PostgreSQL, by one URL or by parts. A host that begins with `/` is a Unix socket directory."""
+    """`DB__*`: PostgreSQL, by one URL or by parts. A host that begins with `/` is a Unix socket directory.
+
+    `migration_url` leads commands past PgBouncer, or in as another role; `replica_url` leads to a streaming replica.
+    """
 
     url: SecretStr | None = None
     host: str | None = None
@@ -102,8 +105,10 @@ class DatabaseSettings(BaseModel):
     name: str = "frankenjet"
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     pgbouncer: bool = False
+    migration_url: SecretStr | None = None
+    replica_url: SecretStr | None = None
 
-    @field_validator("url")
+    @field_validator("url", "migration_url", "replica_url")
     @classmethod
     def _is_of_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         try:
@@ -119,6 +124,14 @@ class DatabaseSettings(BaseModel):
     def is_configured(self) -> bool:
         """Whether the operator named a server; if not, the embedded one is used."""
         return self.url is not None or self.host is not None
+
+    def for_commands(self) -> Self:
+        """Return the settings of what runs once: migrations, backups, seeds. Requests and jobs go by `url` or the parts."""
+        return self if self.migration_url is None else self.model_copy(update={"url": self.migration_url, "pgbouncer": False})
+
+    def of_replica(self) -> Self | None:
+        """Return the settings of the read replica; None without one. It is behind PgBouncer if the primary is."""
+        return None if self.replica_url is None else self.model_copy(update={"url": self.replica_url})
 
     def sqlalchemy_url(self) -> URL:
         """The URL for SQLAlchemy's asyncpg dialect."""
@@ -148,6 +161,14 @@ class RedisSettings(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)] = 6379
     password: SecretStr = SecretStr("")
     db: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_one_primary(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            message = "must begin with redis://, rediss:// or unix://, and lead to one primary"
+            raise ValueError(message)
+        return value
 
     @property
     def is_configured(self) -> bool:

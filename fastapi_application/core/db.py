@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -30,13 +29,12 @@ SERVER_TIMEOUTS = {
     "lock_timeout": "1500",
     "idle_in_transaction_session_timeout": "5000",
 }
+NO_TIMEOUTS = dict.fromkeys(SERVER_TIMEOUTS, "0")
 # In transaction mode the next transaction is on another server connection, which knows no prepared statement of ours.
+# Without a cache asyncpg gives statements no name, and parses them again in the message that runs them: this works outside
+# of transactions too, and leaves nothing behind on a connection that others get next.
 # PgBouncer refuses start-up parameters that it does not know; time-outs are the role's (docs/deployment.md).
-_THROUGH_PGBOUNCER: dict[str, Any] = {
-    "statement_cache_size": 0,
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: f"__frankenjet_{uuid.uuid4().hex}__",
-}
+_THROUGH_PGBOUNCER = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
 class Base(DeclarativeBase):
@@ -86,7 +84,8 @@ def create_engine(
         server_settings |= {
             "jit": "off",
             "random_page_cost": "1.1",
-            **(SERVER_TIMEOUTS if bounded else {}),
+            # Those of the role, which are for what passes PgBouncer, are not for what takes its time.
+            **(SERVER_TIMEOUTS if bounded else NO_TIMEOUTS),
             **({} if durable else {"synchronous_commit": "off"}),
         }
     engine = create_async_engine(

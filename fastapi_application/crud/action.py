@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from fastapi_application.core.db import AUTOCOMMIT_READS, DATABASE_ERRORS
+from fastapi_application.core.replica import PATIENCE_S, REPLICA, ReplicaError
 from fastapi_application.crud.cache_outbox import PUBLISHER
 from fastapi_application.crud.cache_tags import TAGS
 from fastapi_application.crud.db_errors import is_retryable, translate_db_error
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from fastapi_application.core.replica import Replica
     from fastapi_application.crud.cache_outbox import CachePublisher
 
 MAX_ATTEMPTS = 3
@@ -90,19 +92,34 @@ async def run_read_action[**P, R](
     """Run a service method that only reads: each statement by itself, without the round trips of BEGIN and COMMIT.
 
     Behind PgBouncer in transaction mode it is a transaction all the same: statements of one must not part ways.
+    A session that was offered the replica reads there, if that shows all that was written before.
 
     Raises:
         AppError: what the service raised, or what an error of the database means to a client.
 
     """
+    replica: Replica | None = session.info.pop(REPLICA, None)
     try:
+        if replica is not None and replica.is_near:
+            written = await replica.written()
+            with suppress(ReplicaError), replica.serving(session):
+                async with session.begin():
+                    async with asyncio.timeout(PATIENCE_S):
+                        await _spare_begin(session)
+                        await replica.admit(session, written)
+                    return await service_method(*args, **kwargs)
+            session.expunge_all()
         async with session.begin():
-            if AUTOCOMMIT_READS in session.info:
-                await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            await _spare_begin(session)
             return await service_method(*args, **kwargs)
     except DATABASE_ERRORS as error:
         session.expunge_all()
         raise translate_db_error(error) from error
+
+
+async def _spare_begin(session: AsyncSession) -> None:
+    if AUTOCOMMIT_READS in session.info:
+        await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
 
 
 def _tell_read_cache(session: AsyncSession, kept: tuple[int, frozenset[str]] | None) -> None:

@@ -40,7 +40,7 @@ from fastapi_application.crud.declarations import (
     request_body,
     success,
 )
-from fastapi_application.crud.dependencies import SessionDep
+from fastapi_application.crud.dependencies import ListSessionDep, SessionDep
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.history.router import add_history
 from fastapi_application.crud.history.schemas import EntityQuery
@@ -150,7 +150,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
     async def list_entities(
         request: Request,
         viewer: Annotated[Actor | None, access.viewer],
-        session: SessionDep,
+        session: ListSessionDep,
         parameters: Annotated[parameters_model, query_of(parameters_model)],  # after the viewer: a bad token is answered first
     ) -> Response:
         page = await run_read_action(session, service(session).list, parameters, viewer)

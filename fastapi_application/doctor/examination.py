@@ -10,6 +10,7 @@ import structlog
 from fastapi_application.doctor.findings import Finding, failed
 from fastapi_application.doctor.postgres import check_postgres
 from fastapi_application.doctor.redis import check_redis
+from fastapi_application.doctor.scale_out import check_commands, check_replica
 from fastapi_application.doctor.settings import check_settings
 from fastapi_application.doctor.surroundings import check_broker, check_disk, check_mail, check_storage
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 CHECK_S = 10.0
 CHECKS: dict[str, Check] = {
     "postgresql": check_postgres,
+    "commands": check_commands,
+    "replica": check_replica,
     "redis": check_redis,
     "broker": check_broker,
     "mail": check_mail,

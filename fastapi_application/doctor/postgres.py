@@ -10,6 +10,7 @@ from sqlalchemy import text
 from fastapi_application.core.db import DATABASE_ERRORS, create_engine
 from fastapi_application.core.schema_version import SchemaVersions
 from fastapi_application.doctor.findings import Finding, failed, passed, warned
+from fastapi_application.doctor.scale_out import look_for_pooler, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +50,10 @@ async def check_postgres(settings: Settings) -> list[Finding]:
         async with engine.connect() as connection:
             return [finding async for finding in _look(connection, settings)]
     except DATABASE_ERRORS as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()
-        return [failed(NAME, f"not reached: {reason[0] if reason else type(error).__name__}", "check DB__*, and whether the server runs")]
+        reason = reason_of(error)
+        is_refused = "startup parameter" in reason
+        advice = "a pooler is in front of it: set DB__PGBOUNCER=true" if is_refused else "check DB__*, and whether the server runs"
+        return [failed(NAME, f"not reached: {reason}", advice)]
     finally:
         await engine.dispose()
 
@@ -60,6 +63,8 @@ async def _look(connection: AsyncConnection, settings: Settings) -> Any:
     facts = (await connection.execute(_FACTS, {"extension": EXTENSION})).mappings().one()
     local = (before + time.time()) / 2
     for finding in (*_server(facts), *_rights(facts, settings), clock(f"{NAME} clock", float(facts["now"]), local)):
+        yield finding
+    for finding in await look_for_pooler(connection, settings.db):
         yield finding
     yield await _schema(connection)
     invalid = list(await connection.scalars(_INVALID))
@@ -91,14 +96,14 @@ def _server(facts: RowMapping) -> Iterator[Finding]:
 
 
 def _rights(facts: RowMapping, settings: Settings) -> Iterator[Finding]:
-    if not facts["may_create"]:
+    if not facts["may_create"] and settings.db.migration_url is None:
         yield failed(f"{NAME} role", "may not create tables in the schema public", "make it the owner of the database")
     if facts["is_superuser"] and settings.app.mode == "production":
         yield warned(f"{NAME} role", "is a superuser", "use a role that owns the database and has no other right")
     if not facts["has_extension"]:
         yield failed(NAME, f"has no extension {EXTENSION}", "install the contrib modules (on Debian and Ubuntu they come with the server)")
     needed = settings.server.workers * settings.db.pool_size + _SPARE_CONNECTIONS
-    if facts["connections"] < needed:
+    if facts["connections"] < needed and not settings.db.pgbouncer:
         yield warned(
             f"{NAME} connections",
             f"{facts['connections']} allowed, and this process alone may want {needed}",

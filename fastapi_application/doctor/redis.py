@@ -56,6 +56,13 @@ def _server(info: dict[str, Any]) -> Iterator[Finding]:
         yield failed(NAME, f"{kind} {version}", f"upgrade to {kind} {'.'.join(map(str, OLDEST[kind]))} or newer")
     else:
         yield passed(NAME, f"{kind} {version}")
+    if info.get("redis_mode") == "sentinel":
+        yield failed(NAME, "a Sentinel, which keeps nothing itself", "point REDIS__* at what follows the primary, such as a TCP proxy")
+        return
+    if info.get("cluster_enabled"):
+        yield failed(
+            NAME, "a cluster: one script may not touch keys of several of its nodes", "use one primary with a replica for its failover"
+        )
     if info.get("role") not in {"master", None}:
         yield failed(NAME, "a replica, which takes no writes", "point REDIS__* at the primary")
     if info.get("loading"):

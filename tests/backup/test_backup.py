@@ -395,6 +395,7 @@ def test_programs_are_told_all_that_a_url_says() -> None:
     url = "postgresql://me:p%40ss@db.example.org:6432/planes?sslmode=verify-full&sslrootcert=/ca.pem"
     env = programs.libpq_environment(DatabaseSettings.model_validate({"url": url}))
     assert {name: value for name, value in env.items() if name.startswith("PG")} == {
+        "PGOPTIONS": "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
         "PGHOST": "db.example.org",
         "PGPORT": "6432",
         "PGUSER": "me",

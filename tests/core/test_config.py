@@ -116,3 +116,31 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_database_is_named_by_url_or_by_parts(settings: dict[str, str | int], url: str) -> None:
     assert DatabaseSettings.model_validate(settings).sqlalchemy_url().render_as_string(hide_password=False) == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DB__MIGRATION_URL", "mysql://user:hunter2@host/db"),
+        ("DB__REPLICA_URL", "hunter2"),
+        ("REDIS__URL", "redis+sentinel://user:hunter2@host:26379/primary/0"),
+    ],
+)
+def test_an_address_of_something_else_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, **{name: value})
+    with pytest.raises(ConfigurationError) as caught:
+        get_settings()
+    assert name in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_commands_and_the_replica_have_addresses_of_their_own() -> None:
+    plain = DatabaseSettings.model_validate({"host": "pgbouncer", "pgbouncer": True})
+    assert (plain.for_commands(), plain.of_replica()) == (plain, None)
+    urls = {"migration_url": "postgresql://owner@primary/n", "replica_url": "postgresql://u@pgbouncer/replica"}
+    both = DatabaseSettings.model_validate({"host": "pgbouncer", "pgbouncer": True, **urls})
+    commands, replica = both.for_commands(), both.of_replica()
+    assert replica is not None
+    assert (commands.sqlalchemy_url().host, commands.pgbouncer) == ("primary", False)
+    assert (replica.sqlalchemy_url().database, replica.pgbouncer) == ("replica", True)
+    assert both.sqlalchemy_url().host == "pgbouncer"

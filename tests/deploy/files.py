@@ -15,7 +15,6 @@ from ruamel.yaml import YAML
 from fastapi_application.core.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-_RESERVED_HEADING = "# --- Reserved"
 _SETTING = re.compile(r"^(?:# )?([A-Z][A-Z0-9]*(?:_+[A-Z0-9]+)*)=(.*)$", re.MULTILINE)
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Z0-9_]+)(?::?-([^}]*))?\})")
 
@@ -60,11 +59,9 @@ def read_settings(env_file: Path | None) -> Settings:
     return OtherSettings()
 
 
-def example_settings() -> tuple[dict[str, str], dict[str, str]]:
-    """Read .env.example: the settings in force, and the names reserved for what is to come."""
-    in_force, heading, reserved = (ROOT / ".env.example").read_text("utf-8").partition(_RESERVED_HEADING)
-    assert heading
-    return dict(_SETTING.findall(in_force)), dict(_SETTING.findall(reserved))
+def example_settings() -> dict[str, str]:
+    """Read .env.example: each setting with the value that is shown."""
+    return dict(_SETTING.findall((ROOT / ".env.example").read_text("utf-8")))
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

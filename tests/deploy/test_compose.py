@@ -14,7 +14,6 @@ from fastapi_application.core.config import ConfigurationError, Settings, get_se
 from tests.deploy.files import (
     ROOT,
     compose_services,
-    example_settings,
     interpolate,
     load_yaml,
     read_settings,
@@ -123,8 +122,7 @@ def test_images_are_pinned_and_name_no_registry() -> None:
 
 @pytest.mark.parametrize("name", APPLICATION)
 def test_composed_settings_exist(name: str) -> None:
-    _, reserved = example_settings()
-    assert set(SERVICES[name]["environment"]) <= real_settings() | set(reserved)
+    assert set(SERVICES[name]["environment"]) <= real_settings()
 
 
 def test_secrets_have_no_default() -> None:

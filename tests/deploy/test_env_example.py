@@ -12,7 +12,7 @@ from tests.deploy.files import ROOT, example_settings, read_settings, real_setti
 if TYPE_CHECKING:
     from pathlib import Path
 
-IN_FORCE, RESERVED = example_settings()
+SHOWN = example_settings()
 COMPOSE_ONLY = {"PUBLISH_ADDRESS", "PUBLISH_PORT", "MAIL_UI_PORT", "GRAFANA_PORT", "PACKAGE_INDEX_URL"}
 
 
@@ -28,11 +28,7 @@ def comparable(env_file: Path | None) -> dict[str, Any]:
 
 
 def test_names_every_setting_and_no_other() -> None:
-    assert set(IN_FORCE) - COMPOSE_ONLY == real_settings()
-
-
-def test_reserved_names_are_not_settings_yet() -> None:
-    assert not set(RESERVED) & real_settings(), "move these out of the reserved section"
+    assert set(SHOWN) - COMPOSE_ONLY == real_settings()
 
 
 def test_names_of_compose_are_used_by_compose() -> None:
@@ -45,7 +41,7 @@ def test_copied_unchanged_it_changes_nothing() -> None:
 
 
 def test_defaults_shown_are_the_defaults(tmp_path: Path) -> None:
-    shown = {name: value for name, value in IN_FORCE.items() if value and name not in COMPOSE_ONLY}
+    shown = {name: value for name, value in SHOWN.items() if value and name not in COMPOSE_ONLY}
     env_file = tmp_path / ".env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in shown.items()), "utf-8")
     assert comparable(env_file) == comparable(None)
@@ -55,8 +51,7 @@ def test_defaults_shown_are_the_defaults(tmp_path: Path) -> None:
 
 
 def test_no_secret_has_a_value() -> None:
-    named = {**IN_FORCE, **RESERVED}
-    secrets = {name: value for name, value in named.items() if name.endswith(("PASSWORD", "SECRET", "SECRET_KEY"))}
+    secrets = {name: value for name, value in SHOWN.items() if name.endswith(("PASSWORD", "SECRET", "SECRET_KEY"))}
     assert {"DB__PASSWORD", "REDIS__PASSWORD", "MAIL__PASSWORD", "STORAGE__SECRET_KEY"} <= set(secrets)
     assert len([name for name in secrets if name.startswith("ACCESS_TOKEN__")]) == 2
     assert not any(secrets.values())
@@ -64,9 +59,8 @@ def test_no_secret_has_a_value() -> None:
 
 def test_every_setting_is_explained() -> None:
     lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
-    settings = [*IN_FORCE, *RESERVED]
     for before, line in pairwise(lines):
         name = line.removeprefix("# ").partition("=")[0]
-        if name in settings and name != "PUBLISH_PORT":
+        if name in SHOWN and name != "PUBLISH_PORT":
             assert before.startswith("# "), line
             assert before.endswith((".", ":5432/frankenjet", ":6379/0")), line

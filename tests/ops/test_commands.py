@@ -63,11 +63,6 @@ async def test_a_database_goes_away_and_comes_back(application: object, spare: s
     assert "main.py migrate" in ill.stdout
 
 
-def test_a_pooler_is_refused(tmp_path: Path) -> None:
-    env = command_environment(tmp_path / "local", DB__HOST="127.0.0.1", DB__PORT="1", DB__PGBOUNCER="true")
-    assert_fails_in_one_sentence(run_command("backup", "--to", str(tmp_path / "backup"), env=env), "PgBouncer", "DB__HOST")
-
-
 def test_the_doctor_speaks_of_settings_that_cannot_be_used(tmp_path: Path) -> None:
     result = run_command("doctor", "--json", env=command_environment(tmp_path / "local", APP__MODE="production"))
     assert result.returncode == 1

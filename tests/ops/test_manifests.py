@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 
 from fastapi_application.cli.parser import build_parser
-from tests.deploy.files import ROOT, example_settings, load_yaml, real_settings, run
+from tests.deploy.files import ROOT, load_yaml, real_settings, run
 from tests.ops.kustomize import DEPLOY, containers, pods, render
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ def test_no_secret_is_committed() -> None:
         assert not [key for key in render(folder) if key[0] == "Secret"]
     data = {**PRODUCTION["ConfigMap", "frankenjet"]["data"], **PRODUCTION["ConfigMap", "frankenjet-direct"]["data"]}
     assert not {name for name in data if name.endswith(("PASSWORD", "SECRET", "SECRET_KEY"))}
-    _, reserved = example_settings()
-    assert set(data) <= real_settings() | set(reserved)
+    assert set(data) <= real_settings()
 
 
 @pytest.mark.parametrize("name", APPLICATION)

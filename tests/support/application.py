@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -68,12 +68,16 @@ class Application:
 
     fastapi: FastAPI
     transport: httpx.ASGITransport
+    address: str | None = field(default=None, kw_only=True)
+    """Of a service that runs elsewhere on the same servers: clients speak to that one."""
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
         """Return a client; close it, or use it as a context manager."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
         hooks = {"request": [self._notice_what_tests_wrote]}
+        if self.address is not None:
+            return CommentingClient(base_url=self.address, headers=headers, event_hooks=hooks, timeout=30)
         return CommentingClient(transport=self.transport, base_url="http://test", headers=headers, event_hooks=hooks)
 
     async def _notice_what_tests_wrote(self, _request: httpx.Request) -> None:
@@ -96,13 +100,13 @@ class Application:
 
 
 @asynccontextmanager
-async def running_application(settings: Settings | None = None) -> AsyncIterator[Application]:
-    """Start the application on these settings, or on the current ones."""
+async def running_application(settings: Settings | None = None, *, outside: str | None = None) -> AsyncIterator[Application]:
+    """Start the application on these settings, or on the current ones; clients speak to it, or to the one at `outside`."""
     settings = settings or get_settings()
     app = create_fastapi_app(settings)
     async with LifespanManager(wrap_in_edge(app, settings)) as manager:
         # A bug must show as the answer that a client would get, not as an exception in the test.
-        yield Application(app, httpx.ASGITransport(manager.app, raise_app_exceptions=False))
+        yield Application(app, httpx.ASGITransport(manager.app, raise_app_exceptions=False), address=outside)
 
 
 def body(answer: httpx.Response, status: int = 200) -> Any:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from fastapi_application.accounts.authentication import ViewerDep
 from fastapi_application.crud.action import run_read_action
-from fastapi_application.crud.dependencies import SessionDep
+from fastapi_application.crud.dependencies import ListSessionDep
 from fastapi_application.crud.responses import bytes_response
 from fastapi_application.encyclopedia.pages.day import Day
 from fastapi_application.encyclopedia.pages.routing import page_responses
@@ -17,7 +17,9 @@ router = APIRouter(tags=["timeline"])
 
 
 @router.get("/timeline", operation_id="timeline", summary="What happened when", responses=page_responses(TimelinePage, "Events."))
-async def timeline(request: Request, _viewer: ViewerDep, session: SessionDep, parameters: Annotated[TimelineParams, Query()]) -> Response:
+async def timeline(
+    request: Request, _viewer: ViewerDep, session: ListSessionDep, parameters: Annotated[TimelineParams, Query()]
+) -> Response:
     """Show first flights, service entries, retirements, births, deaths and foundings."""
     return bytes_response(request, await run_read_action(session, TimelineService(session).timeline, parameters), RENDERS)
 
@@ -26,7 +28,7 @@ async def timeline(request: Request, _viewer: ViewerDep, session: SessionDep, pa
     "/on-this-day", operation_id="on_this_day", summary="Events of a day of the year", responses=page_responses(OnThisDay, "Events.")
 )
 async def on_this_day(
-    request: Request, _viewer: ViewerDep, session: SessionDep, parameters: Annotated[OnThisDayParams, Query()]
+    request: Request, _viewer: ViewerDep, session: ListSessionDep, parameters: Annotated[OnThisDayParams, Query()]
 ) -> Response:
     """Show only what is known to the day."""
     day = Day.today()
