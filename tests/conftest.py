@@ -44,6 +44,7 @@ _SETTINGS = {
             "REGISTER",
             "PASSWORD_RESET",
             "UPLOAD",
+            "MEDIA",
         )
     },
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",

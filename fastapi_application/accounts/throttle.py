@@ -114,6 +114,16 @@ async def count(session: AsyncSession, key: str, free: int) -> None:
         raise LoginThrottledError(max(1, math.ceil(wait)))
 
 
+async def tally(session: AsyncSession, name: str) -> int:
+    """Count one more of something that makes nobody wait, for about as long as failures are remembered."""
+    now = func.clock_timestamp()
+    statement = insert(LoginFailure).values(key=_key("tally", name), failures=1, last_at=now)
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"], set_={"failures": func.least(LoginFailure.failures, _MAX_FAILURES - 1) + 1, "last_at": now}
+    )
+    return (await session.execute(statement.returning(LoginFailure.failures))).scalar_one()
+
+
 async def forgive(session: AsyncSession, account: str) -> None:
     """Forget an account's failures: its owner has shown up. Those of the network stay, or guessers would buy them off."""
     await session.execute(delete(LoginFailure).where(LoginFailure.key == account))
