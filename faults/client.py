@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -124,13 +125,16 @@ class Client:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
     async def send(self, request: bytes) -> Answer:
-        """Send an encoded request."""
+        """Send an encoded request; hang up when patience has ended."""
         began = time.monotonic()
+        connection = None
         try:
             async with asyncio.timeout(self._patience_s):
                 connection = await self._connection()
                 answer = await connection.ask(request)
         except TimeoutError:
+            if connection is not None:
+                connection.abort()
             return Answer(NO_ANSWER, began=began, seconds=time.monotonic() - began)
         except OSError:
             return Answer(REFUSED, began=began, seconds=time.monotonic() - began)
@@ -186,6 +190,12 @@ class Tally:
     def bad(self) -> list[Answer]:
         """Return what is neither good nor a polite refusal."""
         return [answer for answer in self.answers if not answer.is_good and not answer.is_polite_refusal]
+
+
+def longest_gap(answers: list[Answer]) -> float:
+    """Return the longest time in which none of these came, in seconds."""
+    times = sorted(answer.began + answer.seconds for answer in answers)
+    return max((later - earlier for earlier, later in pairwise(times)), default=float("inf"))
 
 
 def percentile(answers: list[Answer], percent: float) -> float:

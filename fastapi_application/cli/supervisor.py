@@ -25,6 +25,8 @@ from fastapi_application.core.config import get_settings
 from fastapi_application.core.lifecycle import begin_draining
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from uvicorn import Config
 
 _TICK_S = 0.1
@@ -36,7 +38,7 @@ _DRAIN_STEP_S = 0.05
 _ACCEPT_PATIENCE_S = 0.01
 _UNACKED = slice(24, 28)
 """In Linux' `tcp_info`: of a listening socket, the length of its queue."""
-_MOST_ACCEPTED = 64
+MOST_ACCEPTED = 64
 """At once: each of them asks something, and the turn shall end."""
 _logger = structlog.get_logger(__name__)
 
@@ -52,15 +54,24 @@ class DrainingServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         await super().startup(sockets)
-        self._more: list[socket.socket] = []
-        self._accepting: set[asyncio.Task[Any]] = set()
-        for listener in sockets or []:
-            more = listener.dup()
-            more.settimeout(0)
-            self._more.append(more)
-            self._watch(more)
+        self.watch(sockets or [])
 
-    def _watch(self, listener: socket.socket) -> None:
+    def watch(self, listeners: Sequence[socket.socket]) -> None:
+        """Take those who wait at these ports for long."""
+        self._more = [listener.dup() for listener in listeners]
+        self._accepting: set[asyncio.Task[Any]] = set()
+        for more in self._more:
+            more.settimeout(0)
+            self._look(more)
+
+    def stop_watching(self) -> None:
+        """Leave the ports to others."""
+        listeners, self._more = self._more, []
+        for listener in listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+
+    def _look(self, listener: socket.socket) -> None:
         asyncio.get_running_loop().add_reader(listener, self._look_soon, listener)
 
     def _look_soon(self, listener: socket.socket) -> None:
@@ -80,7 +91,7 @@ class DrainingServer(Server):
                 task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
                 self._accepting.add(task)
                 task.add_done_callback(self._accepted)
-        self._watch(listener)
+        self._look(listener)
 
     def _accepted(self, task: asyncio.Task[Any]) -> None:
         self._accepting.discard(task)
@@ -102,10 +113,7 @@ class DrainingServer(Server):
         ends = asyncio.get_running_loop().time() + get_settings().server.drain_s
         while asyncio.get_running_loop().time() < ends and not self.force_exit:  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(_DRAIN_STEP_S)
-        listeners, self._more = self._more, []
-        for listener in listeners:
-            asyncio.get_running_loop().remove_reader(listener)
-            listener.close()
+        self.stop_watching()
         await super().shutdown(sockets)
 
 
@@ -119,7 +127,7 @@ def backlog_of(listener: socket.socket) -> int | None:
 
 def share_of(waiting: int | None, processes: int) -> int:
     """Return how many of those who wait one of the processes takes now."""
-    return _MOST_ACCEPTED // processes if waiting is None else min(_MOST_ACCEPTED, -(-waiting // processes))
+    return MOST_ACCEPTED // processes if waiting is None else min(MOST_ACCEPTED, -(-waiting // processes))
 
 
 def _context(*, anew: bool) -> Any:
