@@ -61,7 +61,7 @@ async def test_who_waits_is_accepted_without_a_turn_of_the_loop_for_each(listene
 
     config: Any = SimpleNamespace(workers=2, http_protocol_class=Protocol)
     server = DrainingServer(config)
-    server.lifespan = SimpleNamespace(state={})  # type: ignore[assignment] # what protocols ask of it
+    server.lifespan = SimpleNamespace(state={})
     server.watch([listener])
     await until(lambda: len(served) == CLIENTS)  # two shares, one after the other
     server.stop_watching()
