@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 WORKERS = 4
-ROUNDS = 25
+ROUNDS = int(os.environ.get("FRESHNESS_ROUNDS", "25"))
+"""Rounds of write and read; 10 000 take a quarter of an hour."""
 QUOTA = 100
 NAP_S = 2
 COMMENT = "?comment=a+test"
