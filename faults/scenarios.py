@@ -119,6 +119,7 @@ async def kill_everything(system: System, full: bool) -> Finding:  # noqa: ARG00
     await writers.stop()
     began = time.monotonic()
     await asyncio.to_thread(system.start_servers)
+    finding.notes.append(f"of that, PostgreSQL and Redis: {time.monotonic() - began:.1f} s")
     await system.ready_service()
     finding.recovery_s = time.monotonic() - began
     finding.lost = await writers.lost()

@@ -123,7 +123,7 @@ class AccountService:
 
     async def _note_failure(self, action: str, candidate: Candidate) -> None:
         await throttle.count_failure(self.session, candidate.counters)
-        await failed_logins.note(self.session, action, candidate.account_id, candidate.network)
+        await failed_logins.note(self.session, action, candidate.counters.account, candidate.network, candidate.account_id)
 
     async def _note_network(self, user_id: uuid.UUID, network: str, origin: Origin) -> None:
         """Remember where the account signs in from; tell the owner of a place that is new."""

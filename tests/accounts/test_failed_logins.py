@@ -14,6 +14,7 @@ from fastapi_application.core.actor import Role
 from fastapi_application.crud.action import run_crud_action
 from tests.accounts.requests import AUDIT, AUTH, ME, bearer, log_in
 from tests.support.application import assert_problem, body
+from tests.support.queries import recorded_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,7 +64,21 @@ async def test_of_an_unknown_address_nothing_is_kept_but_the_network(application
     await fail(application, "hunter2@example.org", network="192.0.2.2")
     await fail(application, "hunter3@example.org", network="192.0.2.2")
     rows = [tuple(row) for row in await db.fetch(SINCE, before)]
-    assert rows == [("login_failed", None, None, "192.0.2.2", '{"failures": 1}')]
+    assert rows == [("login_failed", None, None, "192.0.2.2", '{"failures": 1}')] * 2
+
+
+async def test_the_same_statements_run_whoever_is_guessed_at_and_whether_it_is_told_or_not(
+    application: Application, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await application.create_user(address, Role.EDITOR)
+    await fail(application, address)
+    seen = []
+    for typed, most in ((address, 200), (address, 200), ("nobody-1@example.org", 200), ("nobody-2@example.org", 0)):
+        monkeypatch.setattr(failed_logins, "MOST_ENTRIES", most)
+        with recorded_queries(application.fastapi.state.engine) as statements:
+            await fail(application, typed, network="192.0.2.3")
+        seen.append(statements)
+    assert all(statements == seen[0] for statements in seen)
 
 
 async def test_a_deactivated_account_and_a_wrong_current_password_are_noted(
