@@ -25,6 +25,17 @@ PAGES = {
     "aircraft list, by cursor": "/api/v1/aircraft?cursor=&sort=-first_flight",
     "article list": "/api/v1/articles",
     "article list, newest": "/api/v1/articles?sort=-published_at",
+    "search": "/api/v1/search?q=concorde",
+    "suggest": "/api/v1/suggest?q=tup",
+    "timeline": "/api/v1/timeline",
+    "on this day": "/api/v1/on-this-day?date=03-02",
+    "statistics": "/api/v1/statistics",
+    "home": "/api/v1/pages/home",
+    "changes": "/api/v1/changes?limit=20",
+    "lineage": "/api/v1/aircraft/concorde/lineage",
+    "comparison": "/api/v1/aircraft/compare?refs=concorde,tupolev-tu-144",
+    "sitemap": "/sitemap.xml",
+    "feed": "/feeds/articles.atom",
 }
 ROUNDS = 30
 _COLUMNS = """
