@@ -135,7 +135,7 @@ def _context(*, anew: bool) -> Any:
     if anew or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fastapi_application.create_fastapi_app"])
+    context.set_forkserver_preload(["fastapi_application.cli.prepared"])
     return context
 
 
