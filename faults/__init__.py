@@ -1,6 +1,6 @@
 """Faults, made for real: servers that freeze, die and fill up, networks that break, clients that misbehave.
 
-    make faults                       about five minutes
+    make faults                       about six minutes
     make faults FAULTS_ARGS=--full    each fault for as long as the bounds speak of
     make faults FAULTS_ARGS="--only overload"
 

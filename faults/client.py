@@ -1,4 +1,4 @@
-"""Clients: one connection at a time, closed loops, and open loops that do not wait for answers."""
+"""Clients: one connection at a time, and closed loops. Load in earnest is `faults.load`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,9 +31,26 @@ class Answer:
     seconds: float = 0.0
 
     @property
+    def is_good(self) -> bool:
+        """Whether it did what was asked."""
+        return 200 <= self.status < 400  # noqa: PLR2004 - HTTP
+
+    @property
     def is_polite_refusal(self) -> bool:
         """Whether it is a 503 that says when to come again."""
         return self.status == UNAVAILABLE and b"retry-after:" in self.head.lower()
+
+
+def answer_in(data: bytes) -> tuple[Answer, bool] | None:
+    """Return the answer that came, and whether the server closes after it; None until it is whole."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    status = int(head[9:12])
+    length = _LENGTH.search(head)
+    if status not in _BODILESS and (length is None or len(body) < int(length[1])):
+        return None
+    return Answer(status, head, body), _CLOSES.search(head) is not None
 
 
 class Connection(asyncio.Protocol):
@@ -70,18 +88,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect until the answer is whole."""
         self._data += data
-        head, end, body = self._data.partition(b"\r\n\r\n")
-        if not end:
-            return
-        status = int(head[9:12])
-        length = _LENGTH.search(head)
-        if status not in _BODILESS and (length is None or len(body) < int(length[1])):
+        found = answer_in(self._data)
+        if found is None:
             return
         self._data = b""
-        if _CLOSES.search(head) and self.transport is not None:
+        answer, closes = found
+        if closes and self.transport is not None:
             self.transport.close()
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(Answer(status, head, body))
+            self._waiting.set_result(answer)
 
     def abort(self) -> None:
         """Leave without a word."""
@@ -110,13 +125,16 @@ class Client:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
     async def send(self, request: bytes) -> Answer:
-        """Send an encoded request."""
+        """Send an encoded request; hang up when patience has ended."""
         began = time.monotonic()
+        connection = None
         try:
             async with asyncio.timeout(self._patience_s):
                 connection = await self._connection()
                 answer = await connection.ask(request)
         except TimeoutError:
+            if connection is not None:
+                connection.abort()
             return Answer(NO_ANSWER, began=began, seconds=time.monotonic() - began)
         except OSError:
             return Answer(REFUSED, began=began, seconds=time.monotonic() - began)
@@ -167,11 +185,17 @@ class Tally:
 
     def good(self) -> list[Answer]:
         """Return those that did what was asked."""
-        return [answer for answer in self.answers if 200 <= answer.status < 400]  # noqa: PLR2004 - HTTP
+        return [answer for answer in self.answers if answer.is_good]
 
     def bad(self) -> list[Answer]:
         """Return what is neither good nor a polite refusal."""
-        return [answer for answer in self.answers if not 200 <= answer.status < 400 and not answer.is_polite_refusal]  # noqa: PLR2004
+        return [answer for answer in self.answers if not answer.is_good and not answer.is_polite_refusal]
+
+
+def longest_gap(answers: list[Answer]) -> float:
+    """Return the longest time in which none of these came, in seconds."""
+    times = sorted(answer.began + answer.seconds for answer in answers)
+    return max((later - earlier for earlier, later in pairwise(times)), default=float("inf"))
 
 
 def percentile(answers: list[Answer], percent: float) -> float:
@@ -193,27 +217,4 @@ async def closed_loop(ask: Callable[[], Awaitable[Answer]], *, clients: int, sec
                 await asyncio.sleep(0.05)
 
     await asyncio.gather(*(work() for _ in range(clients)))
-    return tally
-
-
-async def open_loop(ask: Callable[[], Awaitable[Answer]], *, rate: float, seconds: float) -> Tally:
-    """Ask so many times a second, whatever becomes of it; times count from when a request was due."""
-    tally = Tally()
-    tasks: set[asyncio.Task[None]] = set()
-    start = time.monotonic()
-
-    async def one(due: float) -> None:
-        answer = await ask()
-        answer.seconds = time.monotonic() - due
-        tally.add(answer)
-
-    sent = 0
-    while (now := time.monotonic()) < start + seconds:
-        while sent < (now - start) * rate:
-            task = asyncio.create_task(one(start + sent / rate))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            sent += 1
-        await asyncio.sleep(0.002)
-    await asyncio.gather(*tasks)
     return tally

@@ -27,7 +27,7 @@ class Writers:
         self._name = name
         self._stopped = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.acknowledged: list[str] = []
+        self.acknowledged: dict[str, str] = {}
         self.tally = Tally()
 
     def start(self) -> None:
@@ -44,19 +44,21 @@ class Writers:
         number = 0
         while not self._stopped.is_set():
             number += 1
-            body = json.dumps({"name": f"{self._name} {index} {number} {time.time_ns()}", "category": "role"}).encode()
+            name = f"{self._name} {index} {number} {time.time_ns()}"
+            body = json.dumps({"name": name, "category": "role"}).encode()
             answer = await client.ask("POST", "/api/v1/tags?comment=faults", body)
             self.tally.add(answer)
             if answer.status == CREATED:
-                self.acknowledged.append(json.loads(answer.body)["id"])
-            elif answer.status != CREATED:
+                self.acknowledged[json.loads(answer.body)["id"]] = name
+            else:
                 await asyncio.sleep(_ATTEMPT_PAUSE_S)
         client.close()
 
     async def lost(self) -> int:
-        """Count what was acknowledged and is not in the database."""
-        rows = await self._system.query("SELECT id::text FROM tag WHERE id = ANY($1::uuid[])", self.acknowledged)
-        return len(set(self.acknowledged) - {row[0] for row in rows})
+        """Count what was acknowledged and is not in the database as it was sent, with its revision."""
+        statement = "SELECT t.id::text, t.name FROM tag t JOIN revision r ON r.entity_id = t.id WHERE t.id = ANY($1::uuid[])"
+        rows = await self._system.query(statement, list(self.acknowledged))
+        return len(self.acknowledged.items() - {(row[0], row[1]) for row in rows})
 
     def cut_before(self, moment: float) -> list[Answer]:
         """Return the requests that had begun before a moment and got no answer."""

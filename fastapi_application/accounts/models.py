@@ -29,11 +29,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fastapi_application.core.actor import Role
 from fastapi_application.core.db import Base
 
+LOGIN_FAILED, PASSWORD_REFUSED = "login_failed", "password_refused"
+FAILURES_KEPT_DAYS = 90
+"""The addresses of networks that guess are somebody's data: entries about them are the only ones that end."""
 # Whoever gets hold of the application's connection still cannot cover traces by plain statements.
 _APPEND_ONLY = (
-    """
+    f"""
 CREATE FUNCTION audit_entry_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF OLD.action IN ('{LOGIN_FAILED}', '{PASSWORD_REFUSED}') AND OLD.at < now() - interval '{FAILURES_KEPT_DAYS} days' THEN
+            RETURN OLD;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'insufficient_privilege';
 END $$""",
     """

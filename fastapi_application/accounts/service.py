@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from fastapi_application.accounts import audit, throttle
+from fastapi_application.accounts import audit, failed_logins, throttle
 from fastapi_application.accounts.administration import keep_an_administrator
 from fastapi_application.accounts.api_tokens import ApiTokenService
 from fastapi_application.accounts.links import Link, check_fingerprint, read_subject
 from fastapi_application.accounts.mails import mail_to_account, mail_to_address
-from fastapi_application.accounts.models import NO_PASSWORD, KnownNetwork, User
+from fastapi_application.accounts.models import LOGIN_FAILED, NO_PASSWORD, PASSWORD_REFUSED, KnownNetwork, User
 from fastapi_application.accounts.schemas import ANONYMISED, Registration, TokenAnswer, UserRead, comparable_address
 from fastapi_application.accounts.sessions import SessionService
 from fastapi_application.accounts.throttle import Counters
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who wants to come in: perhaps an account, and what a failure counts for."""
+    """Who wants to come in: perhaps an account, and what a failure counts for.
 
+    `user_id` is None if nobody may come in; `account_id` is that of a deactivated account too.
+    """
+
+    account_id: uuid.UUID | None
     user_id: uuid.UUID | None
     hashed_password: str | None
     counters: Counters
@@ -97,8 +101,8 @@ class AccountService:
         counters = Counters.of(normalised, network, is_known=row is not None and row[3] is not None)
         await throttle.check(self.session, counters)
         if row is None or not row[2]:
-            return Candidate(None, None, counters, network)
-        return Candidate(row[0], row[1], counters, network)
+            return Candidate(None if row is None else row[0], None, None, counters, network)
+        return Candidate(row[0], row[0], row[1], counters, network)
 
     async def log_in(self, candidate: Candidate, origin: Origin, *, matches: bool) -> TokenAnswer | None:
         """Open a session; a wrong password is counted and answers None, because the count must be saved.
@@ -109,13 +113,17 @@ class AccountService:
 
         """
         if not matches or candidate.user_id is None:
-            await throttle.count_failure(self.session, candidate.counters)
+            await self._note_failure(LOGIN_FAILED, candidate)
             return None
         await throttle.check(self.session, candidate.counters, lock=True)
         await self._lock_verified(candidate.user_id, candidate.hashed_password)
         await throttle.forgive(self.session, candidate.counters.account)
         await self._note_network(candidate.user_id, candidate.network, origin)
         return await self.sessions.open(candidate.user_id, origin)
+
+    async def _note_failure(self, action: str, candidate: Candidate) -> None:
+        await throttle.count_failure(self.session, candidate.counters)
+        await failed_logins.note(self.session, action, candidate.counters.account, candidate.network, candidate.account_id)
 
     async def _note_network(self, user_id: uuid.UUID, network: str, origin: Origin) -> None:
         """Remember where the account signs in from; tell the owner of a place that is new."""
@@ -188,7 +196,7 @@ class AccountService:
 
     async def count_failure(self, candidate: Candidate) -> None:
         """Count a wrong current password."""
-        await throttle.count_failure(self.session, candidate.counters)
+        await self._note_failure(PASSWORD_REFUSED, candidate)
 
     async def change_own(self, user_id: uuid.UUID, changes: dict[str, Any], hashed_before: str | None, origin: Origin) -> UserRead:
         """Change one's own account: name and language freely, address and `hashed_password` after the current password.

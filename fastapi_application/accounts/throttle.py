@@ -114,6 +114,17 @@ async def count(session: AsyncSession, key: str, free: int) -> None:
         raise LoginThrottledError(max(1, math.ceil(wait)))
 
 
+async def tally(session: AsyncSession, name: str, *, only_if: bool = True) -> int:
+    """Count one more of something that makes nobody wait, for about as long as failures are remembered; 0 if not counted."""
+    now = func.clock_timestamp()
+    first = select(literal(_key("tally", name)), literal(1), now).where(literal(only_if))
+    statement = insert(LoginFailure).from_select(["key", "failures", "last_at"], first)
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"], set_={"failures": func.least(LoginFailure.failures, _MAX_FAILURES - 1) + 1, "last_at": now}
+    )
+    return (await session.execute(statement.returning(LoginFailure.failures))).scalar_one_or_none() or 0
+
+
 async def forgive(session: AsyncSession, account: str) -> None:
     """Forget an account's failures: its owner has shown up. Those of the network stay, or guessers would buy them off."""
     await session.execute(delete(LoginFailure).where(LoginFailure.key == account))

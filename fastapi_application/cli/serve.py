@@ -18,7 +18,6 @@ from fastapi_application.cli.errors import CommandError
 from fastapi_application.cli.exporter import exporter
 from fastapi_application.cli.supervisor import DrainingServer, Supervisor
 from fastapi_application.core.config import get_settings
-from fastapi_application.middleware.slow_clients import SlowClientsProtocol
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
 
     from fastapi_application.core.config import Settings
 
+# By their names: the process that only watches over others imports neither them nor what they stand on.
 APPLICATION = "fastapi_application.create_fastapi_app:create_asgi_app"
+PROTOCOL = "fastapi_application.middleware.slow_clients:SlowClientsProtocol"
 GRACEFUL_SHUTDOWN_S = 20
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
@@ -83,7 +84,7 @@ def _serve(listener: socket.socket, arguments: argparse.Namespace) -> None:
         APPLICATION,
         factory=True,
         workers=workers,
-        http=SlowClientsProtocol,
+        http=PROTOCOL,
         loop="uvloop" if sys.platform != "win32" else "auto",
         ws="none",
         # Forwarded headers are read by `core.client`, from configured proxies only; uvicorn trusts loopback.

@@ -6,9 +6,12 @@ A stop makes readiness fail first, serves on for a moment, and tells clients to 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
+import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,7 @@ from fastapi_application.core.config import get_settings
 from fastapi_application.core.lifecycle import begin_draining
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Sequence
 
     from uvicorn import Config
 
@@ -32,7 +35,11 @@ _START_S = 30.0
 _STOP_S = 28.0
 """Longer than a process drains, finishes and closes."""
 _DRAIN_STEP_S = 0.05
-_ACCEPTED_AT_ONCE = 32
+_ACCEPT_PATIENCE_S = 0.01
+_UNACKED = slice(24, 28)
+"""In Linux' `tcp_info`: of a listening socket, the length of its queue."""
+MOST_ACCEPTED = 64
+"""At once: each of them asks something, and the turn shall end."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -40,32 +47,51 @@ class DrainingServer(Server):
     """A server that takes new connections quickly when it is busy, and says that it will stop before it does.
 
     libuv accepts one connection in each turn of the loop. While a turn takes long, new clients would wait for seconds before
-    anybody could even refuse them; so a second reader of the same port takes some more. Of several processes none does:
-    the first to wake would take them all, and the others would have nothing to do.
+    anybody could even refuse them; so what still waits after a moment is taken by a second reader of the same port: of several
+    processes each takes its share. In calm times libuv is quicker, and nobody who wakes first takes all.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         await super().startup(sockets)
-        self._more: list[socket.socket] = []
-        self._accepting: set[asyncio.Task[Any]] = set()
-        for listener in (sockets or []) if self.config.workers == 1 else []:
-            more = listener.dup()
-            more.settimeout(0)
-            self._more.append(more)
-            asyncio.get_running_loop().add_reader(more, self._accept_some, more)
+        self.watch(sockets or [])
 
-    def _accept_some(self, listener: socket.socket) -> None:
+    def watch(self, listeners: Sequence[socket.socket]) -> None:
+        """Take those who wait at these ports for long."""
+        self._more = [listener.dup() for listener in listeners]
+        self._accepting: set[asyncio.Task[Any]] = set()
+        for more in self._more:
+            more.settimeout(0)
+            self._look(more)
+
+    def stop_watching(self) -> None:
+        """Leave the ports to others."""
+        listeners, self._more = self._more, []
+        for listener in listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+
+    def _look(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener, self._look_soon, listener)
+
+    def _look_soon(self, listener: socket.socket) -> None:
+        """Somebody waits; see in a moment whether anybody still does."""
         loop = asyncio.get_running_loop()
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
+        loop.remove_reader(listener)
+        loop.call_later(_ACCEPT_PATIENCE_S, self._accept_share, listener)
+
+    def _accept_share(self, listener: socket.socket) -> None:
+        if listener not in self._more:
+            return
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # taken by others
+            for _ in range(share_of(backlog_of(listener), self.config.workers)):
                 connection, _ = listener.accept()
-            except OSError:  # taken by others, or gone
-                return
-            connection.settimeout(0)
-            task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
-            self._accepting.add(task)
-            task.add_done_callback(self._accepted)
+                connection.settimeout(0)
+                task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+                self._accepting.add(task)
+                task.add_done_callback(self._accepted)
+        self._look(listener)
 
     def _accepted(self, task: asyncio.Task[Any]) -> None:
         self._accepting.discard(task)
@@ -87,10 +113,21 @@ class DrainingServer(Server):
         ends = asyncio.get_running_loop().time() + get_settings().server.drain_s
         while asyncio.get_running_loop().time() < ends and not self.force_exit:  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(_DRAIN_STEP_S)
-        for more in self._more:
-            asyncio.get_running_loop().remove_reader(more)
-            more.close()
+        self.stop_watching()
         await super().shutdown(sockets)
+
+
+def backlog_of(listener: socket.socket) -> int | None:
+    """Return how many clients wait to be accepted; None where the system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return None
+    state: bytes = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop)
+    return int.from_bytes(state[_UNACKED], sys.byteorder)
+
+
+def share_of(waiting: int | None, processes: int) -> int:
+    """Return how many of those who wait one of the processes takes now."""
+    return MOST_ACCEPTED // processes if waiting is None else min(MOST_ACCEPTED, -(-waiting // processes))
 
 
 def _context(*, anew: bool) -> Any:
@@ -98,7 +135,7 @@ def _context(*, anew: bool) -> Any:
     if anew or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fastapi_application.create_fastapi_app"])
+    context.set_forkserver_preload(["fastapi_application.cli.prepared"])
     return context
 
 

@@ -221,6 +221,7 @@ class RateLimitSettings(BaseModel):
     registration: Annotated[QuotaSetting, Field(alias="register")] = Quota(requests=10, seconds=3600)
     password_reset: QuotaSetting = Quota(requests=10, seconds=3600)
     upload: QuotaSetting = Quota(requests=60, seconds=3600)
+    media: QuotaSetting = Quota(requests=600, seconds=60)
 
     @property
     def quotas(self) -> dict[str, Quota]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _TICK_S = 0.05
 _MEMORY = 0.1
 """How much of the pace the last request says."""
+_PRUDENCE = 0.75
+"""How much of the longest wait may be expected: who is let in and refused later has cost the most for nothing."""
 LATE_S = 0.05
 FEWEST = 4
 """So many keep one core and the database busy."""
@@ -104,7 +106,7 @@ class Gate:
     def _has_room(self, *, write: bool) -> bool:
         """Whether one more may wait: the queue has a place for it, and at the present pace its turn comes in time."""
         ahead = len(self._writes) if write else self.waiting
-        return self.waiting < (self.queue if write else self.queue // 2) and ahead * self._pace_s < self.wait_s
+        return self.waiting < (self.queue if write else self.queue // 2) and ahead * self._pace_s < self.wait_s * _PRUDENCE
 
     def _fill(self) -> None:
         while self.at_work < self.limit and (turn := self._next()) is not None:

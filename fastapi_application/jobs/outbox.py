@@ -131,9 +131,9 @@ class Outbox:
         wait = _wait(OutboxJob.attempts, longest_wait_s)
         await self._set(job.id, job.attempt, last_error=reason[:_LONGEST_ERROR], run_at=_now + wait)
 
-    async def give_up(self, job: ClaimedJob, reason: str) -> None:
-        """Try no more; the row stays for the operator."""
-        await self._set(job.id, job.attempt, last_error=reason[:_LONGEST_ERROR], given_up_at=_now)
+    async def give_up(self, job: ClaimedJob, reason: str) -> bool:
+        """Try no more; the row stays for the operator. False when a later attempt has begun."""
+        return await self._set(job.id, job.attempt, last_error=reason[:_LONGEST_ERROR], given_up_at=_now)
 
     async def arm(self, tasks: Iterable[RegisteredJob]) -> None:
         """Make the row of each periodic task that has none yet; it is due at once."""
@@ -158,8 +158,8 @@ class Outbox:
         """Delete the jobs that were done more than so many days ago."""
         await self.session.execute(delete(OutboxJob).where(OutboxJob.done_at < _now - func.make_interval(0, 0, 0, days)))
 
-    async def _set(self, identifier: uuid.UUID, attempt: int | None = None, **values: Any) -> None:
-        statement = update(OutboxJob).where(OutboxJob.id == identifier).values(**values)
+    async def _set(self, identifier: uuid.UUID, attempt: int | None = None, **values: Any) -> bool:
+        statement = update(OutboxJob).where(OutboxJob.id == identifier).values(**values).returning(OutboxJob.id)
         if attempt is not None:  # a later attempt may have begun meanwhile, and knows better
             statement = statement.where(OutboxJob.attempts == attempt)
-        await self.session.execute(statement.execution_options(synchronize_session=False))
+        return await self.session.scalar(statement.execution_options(synchronize_session=False)) is not None

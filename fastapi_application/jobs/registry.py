@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from fastapi_application.core.config import Settings
+from fastapi_application.crud.cache_outbox import PUBLISHER
+from fastapi_application.jobs.outbox import WAKE_UP
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    from sqlalchemy.ext.asyncio import AsyncSession
 
     type Handler = Callable[[JobContext, Mapping[str, Any]], Awaitable[None]]
     type Condition = Callable[[Settings], bool]
@@ -39,6 +41,11 @@ class JobContext:
     attempt: int
     created_at: datetime
 
+    def sessions(self) -> async_sessionmaker[AsyncSession]:
+        """Return sessions for transactions of the handler's own; what they write is told to the read cache and the workers too."""
+        told = {name: self.session.info[name] for name in (PUBLISHER, WAKE_UP) if name in self.session.info}
+        return async_sessionmaker(self.session.bind, expire_on_commit=False, info=told)
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredJob:
@@ -49,6 +56,7 @@ class RegisteredJob:
     timeout_s: float
     every_s: float | None
     can_run: Condition
+    given_up: Handler | None = None
 
     @property
     def periodic_id(self) -> uuid.UUID:
@@ -60,7 +68,12 @@ JOBS: dict[str, RegisteredJob] = {}
 
 
 def job(
-    name: str, *, timeout_s: float = TIMEOUT_S, every_s: float | None = None, can_run: Condition = lambda _: True
+    name: str,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    every_s: float | None = None,
+    can_run: Condition = lambda _: True,
+    given_up: Handler | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a handler of the jobs with this name.
 
@@ -72,13 +85,14 @@ def job(
         timeout_s: after so many seconds an attempt is cut off and counts as failed.
         every_s: see `periodic`.
         can_run: whether the settings allow it; if not, its jobs wait without being tried.
+        given_up: called in the transaction that gives a job up: what the job was about must not wait for it for ever.
 
     """
 
     def register(handler: Handler) -> Handler:
         if name in JOBS:
             raise ValueError(f"There is a job {name!r} already.")
-        JOBS[name] = RegisteredJob(name, handler, timeout_s, every_s, can_run)
+        JOBS[name] = RegisteredJob(name, handler, timeout_s, every_s, can_run, given_up)
         return handler
 
     return register

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,12 +18,14 @@ from fastapi_application.core.request_id import request_id_var
 from fastapi_application.core.sampler import resident_bytes, watch_statements
 from fastapi_application.core.version import VERSION
 from fastapi_application.crud.action import run_crud_action
+from fastapi_application.crud.cache_outbox import PUBLISHER, CachePublisher
 from fastapi_application.jobs.outbox import MAX_ATTEMPTS, WAKE_UP, ClaimedJob, Outbox
 from fastapi_application.jobs.registry import JOBS, JobContext, JobError, PermanentJobError
 from fastapi_application.jobs.wake_up import listening, wake_ups
+from fastapi_application.redis_conf.read_path import ReadPath
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -37,6 +40,7 @@ OVERDUE_S = 300.0
 STOP_S = 20.0
 """How long the jobs in hand may go on after a stop; then they are cut off, and tried again later."""
 _CLEAN_UP_S = 3.0
+_REDIS_PATIENCE_S = 1.0
 _SERVER_TIMEOUT_S = 10.0
 _UNAVAILABLE = (*DATABASE_ERRORS, AppError)
 _logger = structlog.get_logger(__name__)
@@ -80,8 +84,12 @@ class Worker:
         """Work until stopped."""
         _logger.info("worker_started", jobs=sorted(self._jobs), concurrency=self._concurrency)
         try:
-            async with listening(self._settings, self._wake), wake_ups(self._settings) as alarm:
-                self._sessions.configure(info={WAKE_UP: alarm.ask})
+            async with (
+                listening(self._settings, self._wake),
+                wake_ups(self._settings) as alarm,
+                publishing(self._settings) as publisher,
+            ):
+                self._sessions.configure(info={WAKE_UP: alarm.ask, PUBLISHER: publisher})
                 _start_measuring(self._engine)
                 await self._work()
         finally:
@@ -191,9 +199,8 @@ class Worker:
         await outbox.allow_seconds(job.timeout_s)
         if not await outbox.lock(claimed):
             return False
-        context = JobContext(session, self._settings, claimed.id, claimed.attempt, claimed.created_at)
         try:
-            await job.handler(context, claimed.payload)
+            await job.handler(self._context(session, claimed), claimed.payload)
         except (SQLAlchemyError, JobError):
             raise
         except Exception as error:
@@ -204,6 +211,9 @@ class Worker:
         else:
             await outbox.rearm(claimed.id, job.every_s)
         return True
+
+    def _context(self, session: AsyncSession, claimed: ClaimedJob) -> JobContext:
+        return JobContext(session, self._settings, claimed.id, claimed.attempt, claimed.created_at)
 
     async def _keep_failure(self, job: RegisteredJob, claimed: ClaimedJob, error: JobError) -> str:
         """Keep why an attempt failed, and say how it ended: failed or given_up."""
@@ -223,7 +233,8 @@ class Worker:
         outbox = Outbox(session)
         await outbox.allow_seconds(_SERVER_TIMEOUT_S)
         if is_final:
-            await outbox.give_up(claimed, reason)
+            if await outbox.give_up(claimed, reason) and job.given_up is not None:
+                await job.given_up(self._context(session, claimed), claimed.payload)
         elif job.every_s is None:
             await outbox.fail(claimed, reason)
         else:
@@ -238,6 +249,24 @@ class Worker:
         if late:
             _logger.warning("jobs_cut_off", count=len(late))
             await asyncio.wait(late, timeout=_CLEAN_UP_S)
+
+
+@asynccontextmanager
+async def publishing(settings: Settings) -> AsyncIterator[CachePublisher]:
+    """Publish what jobs write to the read cache while the block runs: the first read after a job's commit is fresh.
+
+    What a worker that has lost Redis leaves, the processes that serve find in the table, as always.
+    """
+    engine = create_engine(settings.db, pool_size=1, isolation_level="AUTOCOMMIT", durable=False)
+    generations = ReadPath.of(settings).generations
+    publisher = CachePublisher(engine, generations)
+    await generations.link.start(_REDIS_PATIENCE_S)
+    try:
+        yield publisher
+    finally:
+        await publisher.stop()
+        await generations.link.stop()
+        await engine.dispose()
 
 
 def _as_job_error(error: Exception) -> JobError:

@@ -89,8 +89,8 @@ class Postgres:
         self._password = ""
         self._log_since = self._log.stat().st_size if self._log.exists() else 0
 
-    def ensure(self) -> dict[str, str]:
-        """Make the cluster, start the server or join the running one; return its settings."""
+    def begin(self) -> None:
+        """Make the cluster, start the server or join the running one; wait for nothing that it does by itself."""
         self._account = account_for(self._data, self._us)
         self._home = home_of(self._directory, self._account, self._us)
         self._data = self._home / "data"
@@ -100,7 +100,12 @@ class Postgres:
         self._residents = Residents(self._data, "postgres", pid_file=self._data / "postmaster.pid")
         if not self._is_running(self._residents):
             self._start(self._residents)
-        self._wait_for_login(self._residents)
+
+    def ensure(self) -> dict[str, str]:
+        """Wait for the server that was begun; return its settings."""
+        if self._residents is None:
+            self.begin()
+        self._wait_for_login()
         return {
             "DB__HOST": str(self._sockets.current("p")),
             "DB__PORT": str(PORT),
@@ -236,11 +241,11 @@ class Postgres:
             command: list[str | Path] = [programs / "postgres", "-D", self._data]
             residents.adopt(self._account.spawn(command, cwd=self._home, output=log))
 
-    def _wait_for_login(self, residents: Residents) -> None:
+    def _wait_for_login(self) -> None:
         """A server that replays its log, or that was started by a process that is gone, may need a while."""
         deadline = time.monotonic() + _START_S
         while not self._can_log_in():
-            if not residents.find():
+            if self._residents is None or not self._residents.find():
                 raise from_failed_start("PostgreSQL", self._log, self._log_since, "did not start")
             if time.monotonic() > deadline:
                 outcome = f"took more than {_START_S} s to start"
@@ -248,7 +253,8 @@ class Postgres:
             time.sleep(_POLL_S)
 
     def _can_log_in(self) -> bool:
-        if not self._socket().exists():
+        # While it replays its log each attempt would only take time from it.
+        if not self._socket().exists() or self._pid_file_line(8) != "ready":
             return False
         with ThreadPoolExecutor(1) as pool:  # the caller's thread may have an event loop of its own
             return pool.submit(lambda: asyncio.run(self._log_in())).result()

@@ -106,10 +106,13 @@ class _Shared:
     def ensure(self, *, postgres: bool, redis: bool) -> dict[str, str]:
         """Start or join the servers that are asked for."""
         settings: dict[str, str] = {}
-        if redis:
+        database = self._added(Postgres(self.directory, self._sockets, self._us)) if postgres else None
+        if database is not None:
+            database.begin()
+        if redis:  # while PostgreSQL replays its log, perhaps
             settings |= self._added(Redis(self.directory, self._sockets, self._us)).ensure()
-        if postgres:
-            settings |= self._added(Postgres(self.directory, self._sockets, self._us)).ensure()
+        if database is not None:
+            settings |= database.ensure()
         return settings
 
     def stop(self) -> None:

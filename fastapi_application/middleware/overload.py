@@ -11,6 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import orjson
 import structlog
 
 from fastapi_application.core import metrics
@@ -34,6 +35,7 @@ BODY_PATIENCE_S = 15.0
 SLOWEST_BODY_BYTES_PER_S = 32 * 1024
 ANSWER_S = 60.0
 """How long the sending of an answer may take; a client that reads too slowly is cut off earlier, by the protocol."""
+_COUNT_S = 0.5
 _STORM_LINE_S = 5.0
 _OUT_OF_TIME = "The request could not be answered in time; try again after Retry-After seconds."
 _logger = structlog.get_logger(__name__)
@@ -185,7 +187,8 @@ class StormMiddleware:
         self.gate = gate
         self.headers = list(headers)
         self.may_be_kept = may_be_kept
-        self._count, self._told_at = 0, 0.0
+        self._refusal = _Refusal(self.headers)
+        self._toll = _Toll()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -204,28 +207,64 @@ class StormMiddleware:
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self.gate.note_refusal()
-        metrics.shed("storm", write=False)
-        self._tell()
-        request_id = request_id_of(scope)
-        error = ServiceUnavailableError("Too many requests are being served; try again after Retry-After seconds.")
-        token = request_id_var.set(request_id.decode())
-        body = problem_body(error, scope["path"])
+        self._toll.add()
+        start, body = self._refusal.of(scope)
+        await send(start)
+        await send(body)
+
+
+class _Refusal:
+    """The problem document of a refused read, of which only the path and the id are new each time."""
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._error = ServiceUnavailableError("Too many requests are being served; try again after Retry-After seconds.")
+        path, identifier = '"{path}"', '"{id}"'
+        token = request_id_var.set(identifier.strip('"'))
+        text = problem_body(self._error, path.strip('"')).decode()
         request_id_var.reset(token)
-        headers = [
+        self._begin, _, rest = (part.encode() for part in text.partition(path))
+        self._middle, _, self._end = rest.partition(identifier.encode())
+        self._headers = [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
-            (b"retry-after", error.headers["Retry-After"].encode()),
-            (b"x-request-id", request_id),
-            *self.headers,
+            (b"retry-after", self._error.headers["Retry-After"].encode()),
+            *headers,
         ]
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def of(self, scope: Scope) -> tuple[Message, Message]:
+        """Return the two messages of an answer."""
+        request_id = request_id_of(scope)
+        path, identifier = (orjson.dumps(text.encode("utf-8", "replace").decode()) for text in (scope["path"], request_id.decode()))
+        body = b"".join((self._begin, path, self._middle, identifier, self._end))
+        headers = [*self._headers, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+        start = {"type": "http.response.start", "status": self._error.status, "headers": headers}
+        return start, {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
+
+
+class _Toll:
+    """Counts what is refused, and tells of many at once: a number and a line for each would be part of the overload."""
+
+    def __init__(self) -> None:
+        self._uncounted = self._untold = 0
+        self._told_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self) -> None:
+        self._uncounted += 1
+        if self._timer is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_COUNT_S, self._tell)
 
     def _tell(self) -> None:
-        """One line for many: a line for each would be part of the overload."""
-        self._count += 1
-        now = time.monotonic()
-        if now - self._told_at > _STORM_LINE_S:
-            _logger.warning("reads_refused", count=self._count)
-            self._count, self._told_at = 0, now
+        self._timer = None
+        if (to := metrics.instruments()) is not None:
+            to.shed.labels("storm", "read").inc(self._uncounted)
+        self._untold += self._uncounted
+        self._uncounted = 0
+        if time.monotonic() - self._told_at >= _STORM_LINE_S:
+            _logger.warning("reads_refused", count=self._untold)
+            self._untold, self._told_at = 0, time.monotonic()
+        if self._untold:
+            self._wait()

@@ -69,7 +69,7 @@ async def reset_by_mail(client: httpx.AsyncClient, application: Application, add
 
 async def end_the_wait(db: Connection) -> None:
     """Let the time of all waits pass."""
-    await db.execute("UPDATE login_failure SET blocked_until = now()")
+    await db.execute("UPDATE login_failure SET blocked_until = now() WHERE blocked_until IS NOT NULL")
 
 
 async def waits(db: Connection) -> list[int]:

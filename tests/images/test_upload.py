@@ -6,17 +6,22 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
+from fastapi_application.core.config import Quota
 from fastapi_application.core.limits import MAX_IMAGE_BYTES
 from fastapi_application.encyclopedia.images.files import file_key
-from fastapi_application.jobs.registry import JobError
-from tests.support.application import assert_problem, body
+from fastapi_application.encyclopedia.images.service import RENDER_JOB
+from fastapi_application.jobs.outbox import MAX_ATTEMPTS
+from fastapi_application.jobs.registry import JOBS, JobError
+from tests.support.application import assert_problem, body, running_application
 from tests.support.images import (
     BLUE,
     COPYRIGHT,
+    CREDIT,
     IMAGES,
     RED,
     SECRETS,
@@ -30,12 +35,15 @@ from tests.support.images import (
     upload,
     uploaded,
 )
+from tests.support.jobs import until, until_given_up, working
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.images.conftest import Place
+    from tests.support.application import Application
+    from tests.support.jobs import Connection
 
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
 
@@ -268,4 +276,54 @@ async def test_a_rendition_that_cannot_be_made_is_told(place: Place, tmp_path: P
     damaged.write_bytes(b"no picture any more")
     await place.storage.put(file_key(image["sha256"], "original.png"), damaged, "image/png")
     image = await place.render(image)
-    assert (image["status"], image["renditions"]) == ("failed", [])
+    assert (image["status"], image["problem"], image["renditions"]) == ("failed", "not_decodable", [])
+
+
+async def test_a_job_that_is_given_up_is_told_and_the_same_file_is_another_try(place: Place, db: Connection, tmp_path: Path) -> None:
+    content = picture()
+    image = await uploaded(place.editor, content, **CREDIT)
+    key, kept = file_key(image["sha256"], "original.png"), tmp_path / "kept"
+    kept.write_bytes(await place.bytes_of(image["url"]))
+    await place.storage.delete([key])
+    identifier = await db.fetchval("SELECT id FROM outbox_job WHERE payload->>'image_id' = $1", image["id"])
+    await db.execute("DELETE FROM outbox_job WHERE id <> $1", identifier)  # those of other tests
+    await db.execute("UPDATE outbox_job SET attempts = $2, run_at = now() WHERE id = $1", identifier, MAX_ATTEMPTS - 1)
+    path = f"{IMAGES}/{image['id']}"
+    async with working({RENDER_JOB: JOBS[RENDER_JOB]}, settings=place.settings):
+        await until_given_up(db, identifier)
+        failed = body(await place.anonymous.get(path))
+        assert (failed["status"], failed["problem"], failed["version"]) == ("failed", "given_up", image["version"])
+
+        await place.storage.put(key, kept, image["media_type"])
+        again = body(await upload(place.editor, content))
+        assert (again["id"], again["status"], again["problem"]) == (image["id"], "processing", None)
+        ready = await until(lambda: _ready(place, path))
+    assert ready["problem"] is None
+    assert len(ready["renditions"]) > 0
+    assert body(await upload(place.editor, content))["status"] == "ready"
+
+
+async def _ready(place: Place, path: str) -> Any:
+    shown = body(await place.anonymous.get(path))
+    return shown if shown["status"] == "ready" else None
+
+
+_addresses = (f"10.251.0.{number}" for number in range(1, 255))
+
+
+def stranger(application: Application) -> httpx.AsyncClient:
+    """Return a client of an address that no test has had."""
+    transport = httpx.ASGITransport(application.transport.app, client=(next(_addresses), 1))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def test_bytes_have_a_quota_of_their_own(place: Place) -> None:
+    limits = place.settings.rate_limit.model_copy(update={"media": Quota(requests=2, seconds=3600)})
+    settings = place.settings.model_copy(update={"rate_limit": limits})
+    image = await uploaded(place.editor, picture(), **CREDIT)
+    async with running_application(settings) as application, stranger(application) as client:
+        answers = [await client.get(image["url"]) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert 0 < int(answers[2].headers["retry-after"]) <= 1800
+        assert (await client.head(image["url"])).status_code == 429
+        assert (await client.get(f"{IMAGES}/{image['id']}")).status_code == 200

@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from fastapi_application.core.actor import Role
-from fastapi_application.encyclopedia.articles.workflow import publish_due
+from fastapi_application.crud.cache_outbox import CachePublisher
+from fastapi_application.encyclopedia.articles.workflow import publish_due, publish_due_articles
 from fastapi_application.encyclopedia.pages.day import Day
 from tests.history.steps import patch, step
 from tests.history.test_changes import last
 from tests.read_path.support import API, eventually, status_of
 from tests.support.application import PASSWORD, body
+from tests.support.jobs import a_job, leave, until_done, working
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Make
     from tests.support.application import Application
+    from tests.support.jobs import Connection
 
 LD = {"Accept": "application/ld+json"}
 
@@ -169,15 +172,9 @@ async def test_pages_of_the_day_end_with_it(anonymous: httpx.AsyncClient, make: 
     assert aircraft["slug"] not in on_this_day.text
 
 
-async def test_what_a_worker_publishes_comes_by_itself(
-    application: Application,
-    anonymous: httpx.AsyncClient,
-    editor: httpx.AsyncClient,
-    administrator: httpx.AsyncClient,
-    make: Make,
-    number: int,
-) -> None:
-    """A worker has no way to the cache of its own: what it writes is in the outbox, and whoever serves finds it there."""
+@pytest.fixture
+async def due(anonymous: httpx.AsyncClient, editor: httpx.AsyncClient, administrator: httpx.AsyncClient, make: Make, number: int) -> str:
+    """Return the path of an article whose time has come, while the cache still says that there is none."""
     article = await make("articles", title=f"Comes {number}")
     path = f"{API}/articles/{article['id']}"
     body(await step(editor, path, "submit"))
@@ -186,6 +183,24 @@ async def test_what_a_worker_publishes_comes_by_itself(
     for _ in range(2):
         missing = await anonymous.get(path)
     assert (missing.status_code, status_of(missing)) == (404, "hit; detail=memory")
+    return path
+
+
+async def test_the_first_read_after_a_workers_commit_is_fresh(
+    application: Application, anonymous: httpx.AsyncClient, due: str, db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def relay_nothing(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr(CachePublisher, "relay", relay_nothing)  # nobody does it for the worker
+    identifier = await leave(application, "publish_now")
+    async with working(a_job("publish_now", publish_due_articles)):
+        await until_done(db, identifier)
+        assert (await anonymous.get(due)).status_code == 200
+
+
+async def test_what_is_published_without_redis_comes_by_itself(application: Application, anonymous: httpx.AsyncClient, due: str) -> None:
+    """Who cannot reach the cache leaves its tags in the outbox, and whoever serves finds them there."""
     assert await publish_due(async_sessionmaker(application.fastapi.state.engine, expire_on_commit=False)) >= 1
 
-    await eventually(lambda: anonymous.get(path), lambda answer: answer.status_code == 200)
+    await eventually(lambda: anonymous.get(due), lambda answer: answer.status_code == 200)

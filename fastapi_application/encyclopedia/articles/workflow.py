@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from fastapi_application.core.actor import SYSTEM, Actor, Role
 from fastapi_application.core.errors import AppError, ForbiddenError, StateConflictError
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
     from fastapi_application.crud.repository import Document
 
@@ -234,4 +233,4 @@ async def publish_due(session_factory: async_sessionmaker[AsyncSession]) -> int:
 @periodic("publish_due_articles", every_s=PUBLISHING_EVERY_S)
 async def publish_due_articles(context: JobContext, _payload: Mapping[str, Any]) -> None:
     """Publish what is due, in sessions of its own: one article that cannot be published does not hold up the others."""
-    await publish_due(async_sessionmaker(context.session.bind, expire_on_commit=False))
+    await publish_due(context.sessions())

@@ -21,6 +21,7 @@ from fastapi_application.encyclopedia.images.decoding import MEDIA_TYPES
 from fastapi_application.encyclopedia.images.files import ImageFiles, file_key
 from fastapi_application.encyclopedia.images.schemas import MEDIA_PATH
 from fastapi_application.encyclopedia.images.service import ImageService
+from fastapi_application.redis_conf.route_limit import RouteLimit
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,6 +35,7 @@ router = APIRouter(tags=["images"])
     operation_id="media_read",
     summary="Read the bytes of an image",
     response_class=Response,
+    dependencies=[Depends(RouteLimit("media"))],
     responses={200: {"description": "The picture.", "content": _BINARY}, **UNCHANGED, **problem_responses(401, 404, 422, 503)},
 )
 async def read_media(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
 PROCESSING, READY, FAILED = "processing", "ready", "failed"
+NOT_DECODABLE, GIVEN_UP = "not_decodable", "given_up"
 REQUIRED = ("alt", "licence", "author", "source_url")
 """What must be known of an image before the public sees it."""
 USED_BY = ("aircraft", "articles")
@@ -44,6 +45,8 @@ class Image(EntityModel):
     bytes: Mapped[int] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(Text)
     renditions: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    problem: Mapped[str | None] = mapped_column(Text)
+    """Why there are no renditions, when there will be none by themselves."""
 
     @classmethod
     def is_public(cls, entity: Any) -> ColumnElement[bool]:

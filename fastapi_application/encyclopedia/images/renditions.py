@@ -8,23 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import select
 
 from fastapi_application.core.errors import ServiceUnavailableError, ValidationFailedError
 from fastapi_application.core.storage import open_storage
-from fastapi_application.crud.history.changes import PublicChange, announce
 from fastapi_application.encyclopedia.images.decoding import Decoder, RenditionFile, original_name
 from fastapi_application.encyclopedia.images.files import ImageFiles, file_key
-from fastapi_application.encyclopedia.images.models import FAILED, READY, Image
+from fastapi_application.encyclopedia.images.models import FAILED, GIVEN_UP, NOT_DECODABLE, READY, Image
 from fastapi_application.encyclopedia.images.schemas import MEDIA_PATH
-from fastapi_application.encyclopedia.images.service import REMOVE_JOB, RENDER_JOB
+from fastapi_application.encyclopedia.images.service import REMOVE_JOB, RENDER_JOB, set_state
 from fastapi_application.encyclopedia.images.sweep import remove_files
 from fastapi_application.jobs.registry import JobContext, JobError, job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncSession
 
 RENDER_TIMEOUT_S = 180.0
 _logger = structlog.get_logger(__name__)
@@ -32,7 +29,14 @@ _logger = structlog.get_logger(__name__)
 _decoder = Decoder()
 
 
-@job(RENDER_JOB, timeout_s=RENDER_TIMEOUT_S)
+async def give_up(context: JobContext, payload: Mapping[str, Any]) -> None:
+    """Tell editors that nobody tries any more: what the operator reads of it is with the job."""
+    image = await context.session.get(Image, uuid.UUID(payload["image_id"]))
+    if image is not None and image.status != READY:
+        await set_state(context.session, image.id, FAILED, [], GIVEN_UP)
+
+
+@job(RENDER_JOB, timeout_s=RENDER_TIMEOUT_S, given_up=give_up)
 async def render_image(context: JobContext, payload: Mapping[str, Any]) -> None:
     """Make the renditions of an image, unless it is gone."""
     image = await context.session.get(Image, uuid.UUID(payload["image_id"]))
@@ -43,11 +47,11 @@ async def render_image(context: JobContext, payload: Mapping[str, Any]) -> None:
             renditions = await make_renditions(ImageFiles(storage, _decoder), image.sha256, image.media_type)
         except ValidationFailedError as error:  # it was decoded once: this is for the operator to look at
             _logger.exception("image_not_rendered", image=str(image.id), reason=[item.code for item in error.errors])
-            await _finish(context.session, image.id, FAILED, [])
+            await set_state(context.session, image.id, FAILED, [], NOT_DECODABLE)
         except ServiceUnavailableError as error:
             raise JobError(error.code) from None
         else:
-            await _finish(context.session, image.id, READY, renditions)
+            await set_state(context.session, image.id, READY, renditions)
 
 
 async def make_renditions(files: ImageFiles, sha256: str, media_type: str) -> list[dict[str, Any]]:
@@ -79,19 +83,6 @@ def _shown(rendition: RenditionFile, sha256: str) -> dict[str, Any]:
         "media_type": rendition.media_type,
         "url": f"{MEDIA_PATH}/{sha256}/{rendition.file_name}",
     }
-
-
-async def _finish(session: AsyncSession, identifier: uuid.UUID, status: str, renditions: list[dict[str, Any]]) -> None:
-    """Say how it ended. That is no change of the entry: its version stays, and no editor's If-Match fails for it."""
-    image = await session.scalar(
-        select(Image).where(Image.id == identifier).with_for_update(key_share=True).execution_options(populate_existing=True)
-    )
-    if image is None:
-        return
-    image.status, image.renditions = status, renditions
-    await session.flush()
-    if Image.is_readable(image):
-        announce(session, PublicChange(Image.__kind__, image.id, image.slug, "update", image.version))
 
 
 @job(REMOVE_JOB)

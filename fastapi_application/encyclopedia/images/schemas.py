@@ -75,6 +75,10 @@ class ImageItem(ImageFields, EntityItem):
     """An image in a list."""
 
     status: Annotated[Literal["processing", "ready", "failed"], Field(description="Whether the renditions are made")]
+    problem: Annotated[
+        Literal["not_decodable", "given_up"] | None,
+        Field(description="Why there are no renditions, if `failed`; the same file sent again is another try"),
+    ]
     sha256: Annotated[str, Field(description="Of the original's bytes")]
     media_type: str
     width: int

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, bindparam, or_, select
 
+from fastapi_application.core.actor import sees_unpublished
 from fastapi_application.core.errors import NotFoundError, StorageUnavailableError
+from fastapi_application.crud.history.changes import PublicChange, announce
 from fastapi_application.crud.service import EntityService
 from fastapi_application.encyclopedia.images.credit import credit_of
 from fastapi_application.encyclopedia.images.decoding import original_name
 from fastapi_application.encyclopedia.images.files import file_key, take_turn
-from fastapi_application.encyclopedia.images.models import PROCESSING, Image
+from fastapi_application.encyclopedia.images.models import FAILED, PROCESSING, Image
 from fastapi_application.encyclopedia.images.schemas import ImageDetail, ImageItem, ImageWrite
 from fastapi_application.jobs.outbox import enqueue
 
 if TYPE_CHECKING:
     import uuid
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     from fastapi_application.core.actor import Actor
     from fastapi_application.core.storage import Storage
@@ -43,6 +49,13 @@ class ImageService(EntityService[Image, ImageWrite]):
         """Return the image that came of the same file before."""
         return await self._read_where(actor, upload_sha256, None)
 
+    async def try_again(self, upload_sha256: str) -> None:
+        """Let the renditions of an image be made after all: an editor has sent its file once more."""
+        failed = select(Image.id).where(_is_same(upload_sha256), Image.status == FAILED)
+        for identifier in list(await self.session.scalars(failed)):
+            await set_state(self.session, identifier, PROCESSING, [])
+            await enqueue(self.session, RENDER_JOB, {"image_id": str(identifier)})
+
     async def add(
         self, body: ImageWrite, original: Original, upload_sha256: str, storage: Storage, actor: Actor, comment: str | None = None
     ) -> tuple[Document, bool]:
@@ -68,8 +81,8 @@ class ImageService(EntityService[Image, ImageWrite]):
             NotFoundError: the image has no such file, or the viewer may not see it.
 
         """
-        found = select(Image.media_type, Image.renditions).where(Image.sha256 == sha256)
-        row = (await self.session.execute(found.where(*self.repository.visible(Image, viewer)))).one_or_none()
+        statement = _files_of(everything=sees_unpublished(viewer))
+        row = (await self.session.execute(statement, {"sha256": sha256})).one_or_none()
         if row is None:
             raise NotFoundError
         types = {rendition["url"].rpartition("/")[2]: rendition["media_type"] for rendition in row.renditions}
@@ -107,7 +120,33 @@ class ImageService(EntityService[Image, ImageWrite]):
         await enqueue(self.session, REMOVE_JOB, {"sha256": sha256})
 
     async def _read_where(self, actor: Actor, upload_sha256: str, sha256: str | None) -> Document | None:
-        # An original that somebody downloads and sends again is the same image.
-        same = or_(Image.upload_sha256 == upload_sha256, Image.sha256 == (sha256 or upload_sha256))
+        same = _is_same(upload_sha256, sha256)
         identifier = await self.session.scalar(select(Image.id).where(same).order_by(Image.created_at, Image.id).limit(1))
         return None if identifier is None else await self.read(str(identifier), actor)
+
+
+@cache
+def _files_of(*, everything: bool) -> Select[tuple[str, list[dict[str, Any]]]]:
+    """Return the statement of every request for bytes: building it anew would take longer than running it."""
+    found = select(Image.media_type, Image.renditions).where(Image.sha256 == bindparam("sha256"))
+    return found if everything else found.where(Image.is_public(Image))
+
+
+def _is_same(upload_sha256: str, sha256: str | None = None) -> ColumnElement[bool]:
+    """An original that somebody downloads and sends again is the same image."""
+    return or_(Image.upload_sha256 == upload_sha256, Image.sha256 == (sha256 or upload_sha256))
+
+
+async def set_state(
+    session: AsyncSession, identifier: uuid.UUID, status: str, renditions: list[dict[str, Any]], problem: str | None = None
+) -> None:
+    """Say how far an image is. That is no change of the entry: its version stays, and no editor's If-Match fails for it."""
+    image = await session.scalar(
+        select(Image).where(Image.id == identifier).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
+    if image is None:
+        return
+    image.status, image.renditions, image.problem = status, renditions, problem
+    await session.flush()
+    if Image.is_readable(image):
+        announce(session, PublicChange(Image.__kind__, image.id, image.slug, "update", image.version))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from fastapi_application.core.errors import ServiceUnavailableError
 from fastapi_application.core.storage import Storage, open_storage
@@ -22,7 +21,7 @@ from fastapi_application.jobs.registry import JobContext, JobError, periodic
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 SWEEP_EVERY_S = 24 * 3600.0
 GRACE_S = 3600.0
@@ -94,10 +93,9 @@ async def remove_files(session: AsyncSession, storage: Storage, sha256: str) -> 
 @periodic("sweep_images", every_s=SWEEP_EVERY_S, timeout_s=600.0)
 async def sweep_images_daily(context: JobContext, _payload: Mapping[str, Any]) -> None:
     """Sweep what is older than an hour."""
-    sessions = async_sessionmaker(context.session.bind, expire_on_commit=False)
     async with open_storage(context.settings) as storage:
         try:
-            sweep = await sweep_images(sessions, storage, older_than_s=GRACE_S)
+            sweep = await sweep_images(context.sessions(), storage, older_than_s=GRACE_S)
         except ServiceUnavailableError as error:
             raise JobError(error.code) from None
     _logger.info("images_swept", removed=len(sweep.removed), missing=sweep.missing)

@@ -68,6 +68,7 @@ async def _store(files: ImageFiles, upload: Upload) -> Original:
 
 
 async def _answer(service: ImageService, files: ImageFiles, request: UploadRequest, original: Original | None) -> Answer:
+    await service.try_again(request.upload.sha256)
     known = await service.find_upload(request.upload.sha256, request.actor)
     if known is not None:
         return _found(known)
