@@ -258,8 +258,11 @@ class SortKey:
     descending: bool
 
     def order(self, entity: Any) -> ColumnElement[Any]:
+        """ORDER BY term of an entity."""
+        return self.ordered(getattr(entity, self.attribute))
+
+    def ordered(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """ORDER BY term: nulls last both ways."""
-        column: ColumnElement[Any] = getattr(entity, self.attribute)
         return (column.desc() if self.descending else column.asc()).nulls_last()
 
     def after(self, column: Any, value: object) -> Condition:

@@ -96,8 +96,7 @@ class PageQuery:
             raise ValidationFailedError(errors=[FieldError("/query/page", "page_too_deep", detail)])
         where = [*self.filters, *self.visible]
         raw = self.parameters.to_raw_params().as_limit_offset()
-        rows = self._rows(where).limit(raw.limit).offset(raw.offset)
-        page_rows, items_column = self._items(rows)
+        page_rows, items_column = self._items(self._rows(where, raw.limit, raw.offset))
         items, total = (await session.execute(select(items_column, self._total(where)).add_cte(page_rows))).one()
         exact = not self.filters or total <= MAX_DEPTH
         shown = total if exact else MAX_DEPTH
@@ -120,9 +119,9 @@ class PageQuery:
             values = self._typed(decode_cursor(self.parameters.cursor, self._scope))
             where.append(keyset(self.entity, self.keys, values))
         # One row more than the page tells whether there is another page.
-        found = self._rows(where).limit(size + 1).subquery()
+        found = self._rows(where, size + 1).subquery()
         last = select(*self._key_values(found)).order_by(found.c.n).offset(size - 1).limit(1)
-        page_rows, items_column = self._items(self._rows(where).limit(size))
+        page_rows, items_column = self._items(self._rows(where, size))
         items, count, values = (
             await session.execute(
                 select(
@@ -149,12 +148,16 @@ class PageQuery:
         given = self.parameters.model_dump_json(exclude={"cursor", "size", "page", "fields", "include"}, exclude_none=True)
         return f"{self.model.__kind__}?{given}"
 
-    def _rows(self, where: list[ColumnElement[bool]]) -> Select[Any]:
-        """The ids of a page in their order, with the values that they are ordered by."""
-        order = [key.order(self.entity) for key in self.keys]
+    def _rows(self, where: list[ColumnElement[bool]], limit: int | None, offset: int | None = None) -> Select[Any]:
+        """The ids of a page with their numbers, and with the values that they are ordered by.
+
+        Numbered is what the page has, not all that matches: PostgreSQL would sort the whole of it.
+        """
         columns = [getattr(self.entity, key.attribute).label(f"k{index}") for index, key in enumerate(self.keys)]
-        number = func.row_number().over(order_by=order).label("n")
-        return select(self.entity.id, number, *columns).where(*where).order_by(*order)
+        matching = select(self.entity.id, *columns).where(*where).order_by(*(key.order(self.entity) for key in self.keys))
+        page = matching.limit(limit).offset(offset).subquery()
+        order = [key.ordered(page.c[f"k{index}"]) for index, key in enumerate(self.keys)]
+        return select(page, func.row_number().over(order_by=order).label("n"))
 
     def _items(self, rows: Select[Any]) -> tuple[CTE, ColumnElement[str]]:
         """Return the rows as a common table expression, which the SELECT has to get, and the column of their items."""
