@@ -100,7 +100,9 @@ class CachePublisher:
         """Advance the clock for a committed write; if Redis is away, wait until others have, or until nobody can."""
         try:
             await self._generations.advance(tags)
-        except (RedisAwayError, RedisReplyError):
+        except (RedisAwayError, RedisReplyError) as error:
+            if isinstance(error, RedisReplyError):  # full, or read only: it still answers those who only ask
+                self._generations.link.cut()
             await self._wait_until_relayed(row)
             return
         self._done.append(row)
@@ -170,7 +172,10 @@ class CachePublisher:
             turn += 1
             with contextlib.suppress(*_FAILURES):
                 if self._generations.link.is_up:
-                    await self.relay(self._generations.link, PATIENCE_S)
+                    try:
+                        await self.relay(self._generations.link, PATIENCE_S)
+                    except RedisReplyError:
+                        self._generations.link.cut()
                 if turn % 60 == 0:
                     await self._compact()
 

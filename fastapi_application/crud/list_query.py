@@ -39,7 +39,8 @@ MAX_INT = 2**31 - 1
 def _split(value: object) -> object:
     """`a,b` and a repeated parameter mean the same: any of."""
     parts = value if isinstance(value, list) else [value]
-    return [piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part])]
+    pieces = [piece for part in parts for piece in (part.split(",") if isinstance(part, str) else [part])]
+    return pieces[: MAX_ANY_OF + 1]  # one too many is refused; of eight thousand each would be looked at first
 
 
 def _ref(value: object) -> object:

@@ -85,7 +85,7 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
 
         app = TracingMiddleware(app, spans, names)
     app = StormMiddleware(app, gate, security.headers, limits.cache.may_have)
-    lane = HitLane(app, limits, admission, security, names)
+    lane = HitLane(app, limits, admission, security, names, has_cors=bool(settings.server.cors_origins))
     # A trace knows every request, and so does a log of requests that come: where they are on, nothing goes past them.
     lane.is_open = lane.is_open and spans is None and settings.log.level != "DEBUG"
     return lane

@@ -28,7 +28,7 @@ _OVERHEAD_BYTES = 2048
 _ETAG = re.compile(rb'(?:W/)?"([^"]*)"')
 _OF_A_BODY = {b"content-type", b"content-length", b"content-encoding"}
 _DROPPED = {b"content-length", b"etag"}
-_REMEMBERED_CONDITIONS = 8
+_REMEMBERED_CONDITIONS, _REMEMBERED_BYTES = 8, 256
 """Of each answer: clients that ask again send what they got, but anybody may send anything."""
 
 
@@ -104,9 +104,10 @@ class Answer:
         if form is None and (tag := self._tag_named(if_none_match, accept_encoding)) is not None:
             kept = [header for header in self.headers if header[0] not in _OF_A_BODY]
             form = Form(NOT_MODIFIED, [*kept, (b"etag", b'"%b"' % tag)], b"")
-            if len(self._unchanged) >= _REMEMBERED_CONDITIONS:
-                self._unchanged.clear()
-            self._unchanged[asked] = form
+            if len(if_none_match) + len(accept_encoding or b"") <= _REMEMBERED_BYTES:
+                if len(self._unchanged) >= _REMEMBERED_CONDITIONS:
+                    self._unchanged.clear()
+                self._unchanged[asked] = form
         return form
 
     def _tag_named(self, if_none_match: bytes, accept_encoding: bytes | None) -> bytes | None:

@@ -67,12 +67,15 @@ class HitLane:
         admission: AdmissionMiddleware,
         security: SecurityHeadersMiddleware,
         names: RouteNames | None,
+        *,
+        has_cors: bool,
     ) -> None:
-        """Wrap everything; the layers named are those whose work is done here for a hit."""
+        """Wrap everything; the layers named are those whose work is done here for a hit, and `has_cors` stands for theirs."""
         self.app = app
         self.limits = limits
         self.security = security
         self.names = names
+        self.has_cors = has_cors
         self.is_open = limits.cache.enabled and limits.limiter.enabled
         self._store = limits.cache.store
         self._is_allowed_host = lru_cache(maxsize=256)(admission.is_allowed_host)
@@ -87,7 +90,7 @@ class HitLane:
         if not self.is_open or not exchange.keep_alive or scope["method"] not in ("GET", "HEAD"):
             return False
         hit = _Hit(self, exchange, pass_on)
-        if not hit.read(scope["headers"]) or not self._is_allowed_host(hit.host):
+        if not hit.read(scope["headers"]) or not self._is_allowed_host(hit.host or b""):
             return False
         path = scope["path"]
         entry = self._store.get((path, scope["query_string"]))
@@ -130,6 +133,8 @@ class HitLane:
 
     def _encode(self, form: Form) -> bytes:
         headers = self.security.complete([*form.headers, HIT_MEMORY, self.limits.policy_header])
+        if self.has_cors:
+            headers = [(name, value + b", Origin" if name == b"vary" else value) for name, value in headers]
         form.lines = b"".join(filter(None, (header_line(name, value) for name, value in headers)))
         return form.lines
 
@@ -160,7 +165,8 @@ class _Hit:
         self.lane, self.exchange, self.pass_on = lane, exchange, pass_on
         self.encoding: bytes | None = None
         self.condition: bytes | None = None
-        self.host = self.request_id = b""
+        self.host: bytes | None = None
+        self.request_id = b""
 
     def read(self, headers: list[tuple[bytes, bytes]]) -> bool:
         """Read what a hit depends on; False if this is no plain request."""
@@ -176,7 +182,7 @@ class _Hit:
             elif name == _CONDITION:
                 self.condition = value if self.condition is None else self.condition + b"," + value
             elif name == _HOST:
-                self.host = self.host or value
+                self.host = value if self.host is None else self.host
             elif name == REQUEST_ID and not self.request_id and is_harmless(value):
                 self.request_id = value
         self.request_id = self.request_id or new_request_id()

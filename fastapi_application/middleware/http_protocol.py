@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NOT_MODIFIED = 304
 MAX_UNFINISHED_BYTES = 64 * 1024
+MAX_PIPELINED = 64
 HEAD_TIMEOUT_S = 20
 # A connection that is closed while data come in is reset, and the client may never read why.
 LINGER_S = 1.0
@@ -50,6 +51,7 @@ class _Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Write a message, or keep it for the next one."""
+        self.disconnected = self.disconnected or self.transport.is_closing()  # uvicorn tells the newest request only
         if message["type"] == "http.response.start" and not self.response_started and self._start is None:
             self._start = message
             return
@@ -90,7 +92,7 @@ class _Cycle(RequestResponseCycle):
         """Write status line, encoded headers and body; False, and nothing written, if the client does not take it now."""
         always = [header_line(name, value) for name, value in self.default_headers]
         # While the server drains, it says in each answer that the connection ends, and ends it: that is uvicorn's part.
-        if self.flow.write_paused or self.disconnected or not self.keep_alive or None in always:
+        if self.flow.write_paused or self.disconnected or self.transport.is_closing() or not self.keep_alive or None in always:
             return False
         self.transport.write(b"".join((STATUS_LINE[status], *filter(None, always), lines, body)))
         self.response_started = self.response_complete = True
@@ -122,7 +124,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._unfinished = 0 if self._progressed else self._unfinished + len(data)
         if self._unfinished > MAX_UNFINISHED_BYTES:
             self._refuse()
-        elif self._in_head and self._timer is None:
+        # A beginning of a head, and also what is neither head nor body: an empty line, or bytes behind the end of a request.
+        elif self._timer is None and (self._in_head or self.cycle is None or self.cycle.response_complete):
             self._set_timer(HEAD_TIMEOUT_S)
 
     def on_message_begin(self) -> None:
@@ -136,6 +139,9 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+        if len(self.pipeline) > MAX_PIPELINED:
+            message = "too many requests wait for the answer to the one before"
+            raise ValueError(message)  # the parser makes it an error of the client's
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # the same type by another name
         """Begin to answer; uvicorn has no place to name the class of its cycles."""
@@ -153,6 +159,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         """Forget the client."""
         self._stop_timer()
         super().connection_lost(exc)
+        self.pipeline.clear()  # requests that wait would hold each other, and this, for long
 
     def _refuse(self) -> None:
         if not self.transport.is_closing():

@@ -85,7 +85,7 @@ class RateLimitMiddleware:
         try:
             question, reply = scope.pop(ARRIVED, None) or (question, await self.cache.ask(question, limit_word, self.policy_words))
             if isinstance(reply, hiredis.ReplyError):
-                reply = await self.cache.ask_again(question, limit_word, self.policy_words)
+                reply = await self.cache.ask_again(reply, question, limit_word, self.policy_words)
         except (RedisAwayError, RedisReplyError) as error:
             self._note(error)
             verdict = self.limiter.local.ask((self.policy,), client)
@@ -122,7 +122,7 @@ class RateLimitMiddleware:
         try:
             reply = await asked if asked is not None else None
             if isinstance(reply, hiredis.ReplyError):
-                reply = await self.cache.ask_again(question, *self._no_limit)
+                reply = await self.cache.ask_again(reply, question, *self._no_limit)
         except (RedisAwayError, RedisReplyError) as error:
             self._note(error)
             reply = None

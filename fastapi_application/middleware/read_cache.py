@@ -124,13 +124,15 @@ class ReadCache:
         before = b"*%d\r\n%b%b" % (3 + key_count + _ARGUMENTS, ARRIVE.head, bulk(key_count))
         return before, b"".join((self._clock_words, key_words, policy_words, state_words, self._life_word))
 
-    async def ask_again(self, question: Question | None, limit_word: bytes, policy_words: bytes) -> list[Any]:
-        """Send the question with the script itself: Redis has lost it.
+    async def ask_again(self, error: hiredis.ReplyError, question: Question | None, limit_word: bytes, policy_words: bytes) -> list[Any]:
+        """Send the question once more, after the script itself, if the error is that Redis has lost it.
 
         Raises:
             RedisReplyError: Redis refuses.
 
         """
+        if not str(error).startswith("NOSCRIPT"):
+            raise RedisReplyError(str(error))
         await self.link.command("SCRIPT", "LOAD", ARRIVE.source)
         reply = await self.ask(question, limit_word, policy_words)
         if isinstance(reply, hiredis.ReplyError):

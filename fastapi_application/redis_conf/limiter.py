@@ -1,7 +1,8 @@
 """Limits: policies, who is charged, and the headers that tell a client where it stands.
 
 The count is kept in Redis, on its clock (GCRA). Each process counts too, always: when Redis is away it goes by its own
-count, against its share of the quota, so that nobody gets a second budget.
+count, against its share of the quota, so that nobody gets a second budget meanwhile. What was allowed
+without Redis it does not know of afterwards.
 """
 
 from __future__ import annotations

@@ -123,9 +123,9 @@ class _Connection(asyncio.Protocol):
         try:
             while (reply := self._reader.gets()) is not False:
                 sent_at, future = self._waiting.popleft()
+                metrics.redis_answered(time.perf_counter() - sent_at)
                 if not future.done():
                     future.set_result(reply)
-                    metrics.redis_answered(self._loop.time() - sent_at)
         except (hiredis.ProtocolError, IndexError):
             self.close()
 
@@ -139,7 +139,7 @@ class _Connection(asyncio.Protocol):
         """Queue an encoded command for somebody who waits without a future's detour through the loop."""
         if self._transport is None:
             raise RedisAwayError
-        self._waiting.append((self._loop.time(), waiting))
+        self._waiting.append((time.perf_counter(), waiting))
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(command)
@@ -156,7 +156,7 @@ class _Connection(asyncio.Protocol):
         self._timer = None
         if not self._waiting:
             return
-        age = self._loop.time() - self._waiting[0][0]
+        age = time.perf_counter() - self._waiting[0][0]
         if age < COMMAND_TIMEOUT_S:
             self._timer = self._loop.call_later(COMMAND_TIMEOUT_S - age, self._check)
         elif not graced:
@@ -259,6 +259,11 @@ class RedisLink:
 
         if self.is_up:
             self.send(start + script.head + tail).add_done_callback(again)
+
+    def cut(self) -> None:
+        """Trust Redis no more, until it has taken what readers must know of."""
+        if self._connection is not None:
+            self._connection.close()
 
     def complain(self, error: RedisReplyError) -> None:
         """Log that Redis answers with errors (full, read only, …), once a minute: requests go on without it."""

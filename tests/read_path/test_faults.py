@@ -112,6 +112,27 @@ def _killed(redis: PrivateRedis) -> Callable[[], None]:
     return redis.start
 
 
+async def test_a_redis_that_refuses_writes_keeps_no_page_current(
+    redis: PrivateRedis, own: Started, writer: httpx.AsyncClient, path: str
+) -> None:
+    """It still answers those who only ask: such a question must not be believed."""
+    page = f"{API}/search?q=refusal"
+    async with own.client() as client:
+        await rename(writer, path, "Refusal before")
+        assert b"Refusal before" in (await warm(client, page)).content
+        await warm(client, path)
+        with redis.client() as operator:
+            operator.replicaof("127.0.0.1", "1")
+            await rename(writer, path, "Refusal after")
+            for _ in range(20):
+                assert b"Refusal after" in (await client.get(page)).content
+                assert body(await client.get(path))["name"] == "Refusal after"
+            operator.replicaof("NO", "ONE")
+        for _ in range(20):
+            assert b"Refusal after" in (await client.get(page)).content
+        assert b"Refusal after" in (await eventually(lambda: client.get(path), is_hit)).content
+
+
 @pytest.mark.parametrize("fault", [_frozen, _killed], ids=["frozen", "killed"])
 async def test_readers_and_writers_go_on_without_redis(
     fault: Callable[[PrivateRedis], Callable[[], None]], redis: PrivateRedis, own: Started, writer: httpx.AsyncClient, path: str

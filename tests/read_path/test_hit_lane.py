@@ -139,6 +139,17 @@ NOT_PLAIN: tuple[tuple[dict[str, str], int], ...] = (
 )
 
 
+async def test_both_ways_vary_alike_where_browsers_of_other_sites_may_read(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
+    server = get_settings().server.model_copy(update={"cors_origins": ["https://a.example"]})
+    async with served(monkeypatch, server=server) as world, world.client() as client:
+        await client.get(f"{API}/countries?size=7")
+        for condition in ({}, {"If-None-Match": "*"}):
+            short = await client.get(f"{API}/countries?size=7", headers=condition)
+            usual = await client.get(f"{API}/countries?size=7", headers={**condition, "Content-Length": "0"})
+            assert short.headers["vary"] == usual.headers["vary"] == "Accept, Accept-Encoding, Authorization, Origin"
+        assert len(world.taken) == 2
+
+
 async def test_other_requests_go_the_usual_way(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
     server = get_settings().server.model_copy(update={"allowed_hosts": ["127.0.0.1"]})
     async with served(monkeypatch, server=server) as world, world.client() as client:

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from fastapi_application.middleware import http_protocol
-from fastapi_application.middleware.http_protocol import MAX_UNFINISHED_BYTES, BoundedHttpToolsProtocol
+from fastapi_application.middleware.http_protocol import MAX_PIPELINED, MAX_UNFINISHED_BYTES, BoundedHttpToolsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -125,6 +125,30 @@ async def test_trailers_without_end_are_refused() -> None:
         writer.write(b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
         await trickle(writer)
         assert b"HTTP/1.1 431 " in await everything(reader)
+
+
+async def test_too_many_requests_at_once_are_refused() -> None:
+    async with connected() as (reader, writer):
+        writer.write((GET + b"\r\n") * (2 * MAX_PIPELINED))
+        assert b"HTTP/1.1 400 " in await everything(reader)
+
+
+async def test_some_requests_at_once_are_answered() -> None:
+    async with connected() as (reader, writer):
+        writer.write((GET + b"\r\n") * MAX_PIPELINED)
+        for _ in range(MAX_PIPELINED):
+            assert await body_of_next(reader) == b"0"
+
+
+@pytest.mark.parametrize("before", [b"", GET + b"\r\n"], ids=["at first", "behind an answer"])
+async def test_what_is_no_request_keeps_no_connection(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.05)
+    async with connected() as (reader, writer):
+        if before:
+            writer.write(before)
+            assert await body_of_next(reader) == b"0"
+        writer.write(b"\r\n")
+        assert await everything(reader) == b""
 
 
 async def test_a_header_section_that_takes_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
