@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.faults import Postgres, show_faults
 from benchmarks.load import Result, drive, tool
+from benchmarks.memory import show_memory
 from benchmarks.servers import ROOT, Server, leave_first_core, server
 from benchmarks.sizes import compare_sizes
 from fastapi_application.core.config import get_settings
@@ -147,6 +148,14 @@ def run_faults() -> None:
         show_faults(ours, redis, postgres)
 
 
+def run_memory() -> None:
+    """Start everything and ask for many addresses."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(_databases())
+        ours = stack.enter_context(_service(directory, PAGES["article by slug"]))
+        show_memory(ours, os.environ["REDIS__URL"])
+
+
 def _service(directory: Path, path: str, **settings: str) -> AbstractContextManager[Server]:
     """Return the service as an operator runs it: with limits, the access log and metrics."""
     log = {"LOG__FILE": str(directory / "log"), "METRICS__PORT": str(free_port())}
@@ -159,11 +168,15 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="longer rounds, more of them, and the cost against the number of entries")
     parser.add_argument("--faults", action="store_true", help="only this: freeze and kill Redis and PostgreSQL under load")
     parser.add_argument("--connections", default="32,128", help="comma separated")
+    parser.add_argument("--memory", action="store_true", help="only this: ask for 200 000 addresses, each once")
     arguments = parser.parse_args()
     if not leave_first_core():
         print("This machine has one core: server, load and databases share it, and the figures say little.")
     if arguments.faults:
         run_faults()
+        return
+    if arguments.memory:
+        run_memory()
         return
     seconds, rounds = FULL if arguments.full else QUICK
     run(Plan(seconds, rounds, tuple(map(int, arguments.connections.split(",")))), sizes=arguments.full)

@@ -10,7 +10,7 @@ import uvicorn
 
 from fastapi_application.core.config import LogSettings
 from fastapi_application.core.logging_config import configure_logging
-from fastapi_application.middleware.http_protocol import BoundedHttpToolsProtocol
+from fastapi_application.middleware.slow_clients import SlowClientsProtocol
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     structlog.get_logger()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     name = {"raw": "benchmarks.raw_app:app", "usual": "benchmarks.usual_stack:app"}[arguments.application]
-    uvicorn.run(name, port=arguments.port, http=BoundedHttpToolsProtocol, loop="uvloop", ws="none", access_log=False, log_config=None)
+    uvicorn.run(name, port=arguments.port, http=SlowClientsProtocol, loop="uvloop", ws="none", access_log=False, log_config=None)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from fastapi_application.core.config import get_settings
+from tests.support.many import COPY_SEARCH, without_indexes_of_search
 
 if TYPE_CHECKING:
     from benchmarks.servers import Server
@@ -25,6 +26,17 @@ PAGES = {
     "aircraft list, by cursor": "/api/v1/aircraft?cursor=&sort=-first_flight",
     "article list": "/api/v1/articles",
     "article list, newest": "/api/v1/articles?sort=-published_at",
+    "search": "/api/v1/search?q=concorde",
+    "suggest": "/api/v1/suggest?q=tup",
+    "timeline": "/api/v1/timeline",
+    "on this day": "/api/v1/on-this-day?date=03-02",
+    "statistics": "/api/v1/statistics",
+    "home": "/api/v1/pages/home",
+    "changes": "/api/v1/changes?limit=20",
+    "lineage": "/api/v1/aircraft/concorde/lineage",
+    "comparison": "/api/v1/aircraft/compare?refs=concorde,tupolev-tu-144",
+    "sitemap": "/sitemap.xml",
+    "feed": "/feeds/articles.atom",
 }
 ROUNDS = 30
 _COLUMNS = """
@@ -40,9 +52,9 @@ async def _grow(size: int) -> None:
         host=settings.host, port=settings.port, user=settings.user, password=settings.password.get_secret_value(), database=settings.name
     )
     try:
-        for table, label in (("aircraft", "name"), ("article", "title")):
-            await _copy(connection, table, label, size)
-        await connection.execute("VACUUM ANALYZE")
+        async with without_indexes_of_search(connection):
+            for table, label in (("aircraft", "name"), ("article", "title")):
+                await _copy(connection, table, label, size)
     finally:
         await connection.close()
 
@@ -57,16 +69,24 @@ async def _copy(connection: asyncpg.Connection[asyncpg.Record], table: str, labe
             SELECT gen_random_uuid() AS id, source.id AS source, n
             FROM generate_series(1, {max(0, size - there)}) AS n
             JOIN (SELECT id, row_number() OVER (ORDER BY slug) - 1 AS number FROM {table}) AS source ON source.number = n % {there};
+            ALTER TABLE {table} DISABLE TRIGGER USER;
             INSERT INTO {table} (id, slug, {label}, {columns})
             SELECT made.id, left(slug, 100) || '-' || {size} || '-' || n, {label} || ' ' || n, {columns}
             FROM made JOIN {table} AS original ON original.id = made.source;
+            ALTER TABLE {table} ENABLE TRIGGER USER;
+            {COPY_SEARCH}
+            INSERT INTO entity_count (kind, total, public)
+            SELECT d.kind, count(*), count(*) FILTER (WHERE d.is_public)
+            FROM made JOIN search_document AS d ON d.entity_id = made.id GROUP BY 1;
         """)  # noqa: S608
         for target in _LINKS[table]:
             name = f"{table}_{target}"
             others = await connection.fetchval(_COLUMNS, name, [f"{table}_id"])
             await connection.execute(f"""
+                ALTER TABLE {name} DISABLE TRIGGER USER;
                 INSERT INTO {name} ({table}_id, {others})
-                SELECT made.id, {others} FROM made JOIN {name} AS original ON original.{table}_id = made.source
+                SELECT made.id, {others} FROM made JOIN {name} AS original ON original.{table}_id = made.source;
+                ALTER TABLE {name} ENABLE TRIGGER USER;
             """)  # noqa: S608
 
 

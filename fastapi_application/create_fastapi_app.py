@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from fastapi_application.api.api_v1 import router as api_v1
+from fastapi_application.api.api_v1 import PARTS, PREFIX
 from fastapi_application.api.docs import TITLE, add_docs
 from fastapi_application.api.openapi import add_openapi
 from fastapi_application.api.outside.router import router as outside
@@ -46,7 +46,8 @@ def create_fastapi_app(settings: Settings | None = None) -> FastAPI:
     add_error_handlers(app)
     # Inside Starlette's own last layer, which would answer in plain text and close the connection.
     app.add_middleware(LastResortMiddleware)
-    app.include_router(api_v1)
+    for part in PARTS:
+        app.include_router(part, prefix=PREFIX)
     app.include_router(media)
     app.include_router(outside)
     app.include_router(security_txt)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from fastapi_application.core.request_id import request_id_var
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,10 +30,10 @@ class LineBuffer:
         self._lines = bytearray()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, line: dict[str, Any]) -> None:
+    def add(self, line: dict[str, Any], request_id: str) -> None:
         """Add the line of one answer."""
         line |= self._fixed
-        line["request_id"] = request_id_var.get()
+        line["request_id"] = request_id
         line["timestamp"] = datetime.now(UTC)
         try:
             self._lines += orjson.dumps(line, option=_AS_STRUCTLOG)

@@ -53,6 +53,27 @@ class Batch:
                 bucket.inc(count)
 
 
+class Tally:
+    """Counts of the series of one counter, kept in plain numbers until the next `flush`."""
+
+    __slots__ = ("_counter", "_counts")
+
+    def __init__(self, counter: Counter) -> None:
+        """Begin with nothing."""
+        self._counter = counter
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def add(self, *labels: str) -> None:
+        """Count one."""
+        self._counts[labels] = self._counts.get(labels, 0) + 1
+
+    def flush(self) -> None:
+        """Write what was counted since the last time."""
+        counts, self._counts = self._counts, {}
+        for labels, count in counts.items():
+            self._counter.labels(*labels).inc(count)
+
+
 class Instruments:
     """Every metric of the service."""
 
@@ -76,9 +97,11 @@ class Instruments:
         self.in_flight = gauge("http_requests_in_flight", "Requests at work, besides those answered from the read cache")
         self.queued = gauge("http_requests_queued", "Requests that wait for their turn")
         self.shed = counter("http_requests_shed", "Requests answered 503 for want of time or places", "reason", "kind")
-        self.cache_answers = counter("cache_answers", "Cacheable reads, by where the answer came from", "source")
+        cache_answers = counter("cache_answers", "Cacheable reads, by where the answer came from", "source")
+        self.cache_answers = Tally(cache_answers)
         self.cache_invalidations = counter("cache_invalidations", "Tags of the read cache that a write has moved on")
-        self.limiter_decisions = counter("rate_limit_decisions", "Decisions of the rate limiter", "policy", "decision")
+        decisions = counter("rate_limit_decisions", "Decisions of the rate limiter", "policy", "decision")
+        self.limiter_decisions = Tally(decisions)
         self.limiter_fallbacks = counter("rate_limit_fallbacks", "Decisions taken by one process alone, without Redis")
         self.redis_seconds = histogram("redis_round_trip_seconds", "Round trips to Redis", REDIS_BUCKETS_S)
         self.redis_failures = counter("redis_failures", "Commands that Redis did not answer in time, or refused")
@@ -122,6 +145,8 @@ class Instruments:
         """Write all that was noted; the sampler does it each second."""
         for batch in (*self.request_batches.values(), *self.query_batches.values(), self.redis_batch):
             batch.flush()
+        self.cache_answers.flush()
+        self.limiter_decisions.flush()
 
 
 class _Metrics:
@@ -166,7 +191,7 @@ def shed(reason: str, *, write: bool) -> None:
 def cache_answer(source: str) -> None:
     """Count a cacheable read: memory, redis, miss, stale, bypass or collapsed."""
     if (to := _Metrics.instruments) is not None:
-        to.cache_answers.labels(source).inc()
+        to.cache_answers.add(source)
 
 
 def cache_invalidated(tags: int) -> None:
@@ -178,7 +203,7 @@ def cache_invalidated(tags: int) -> None:
 def limiter_decided(policy: str, *, allowed: bool, alone: bool = False) -> None:
     """Count a decision; `alone`: by this process, without Redis."""
     if (to := _Metrics.instruments) is not None:
-        to.limiter_decisions.labels(policy, "allowed" if allowed else "refused").inc()
+        to.limiter_decisions.add(policy, "allowed" if allowed else "refused")
         if alone:
             to.limiter_fallbacks.inc()
 

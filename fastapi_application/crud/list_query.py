@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from fastapi_pagination import Params
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
-from sqlalchemy import JSON, ColumnElement, and_, func, inspect, or_, select, true
+from sqlalchemy import JSON, ColumnElement, and_, false, func, inspect, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
@@ -218,13 +218,16 @@ def _filter_name(target: str, key: str) -> str:
 
 def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
     """Return the query of the ids that references mean: slugs (former ones too), UUIDs or country codes."""
-    slugs = [ref for ref in refs if is_slug(ref)]
-    ids = [identifier for ref in refs if (identifier := parse_uuid(ref))]
-    rows = select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs))
-    queries = [rows, select(model.id).where(model.id.in_(ids))]
-    if hasattr(model, "code"):
-        queries.append(select(model.id).where(model.code.in_(ref for ref in refs if is_country_code(ref))))
-    return queries[0].union_all(*queries[1:])
+    queries = []
+    if slugs := [ref for ref in refs if is_slug(ref)]:
+        queries.append(select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs)))
+    if ids := [identifier for ref in refs if (identifier := parse_uuid(ref))]:
+        queries.append(select(model.id).where(model.id.in_(ids)))
+    if hasattr(model, "code") and (codes := [ref for ref in refs if is_country_code(ref)]):
+        queries.append(select(model.id).where(model.code.in_(codes)))
+    if not queries:  # a country's code where no country is meant
+        return select(model.id).where(false())
+    return queries[0].union_all(*queries[1:]) if len(queries) > 1 else queries[0]
 
 
 # --- order ----------------------------------------------------------------------------------------------------------

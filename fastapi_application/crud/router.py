@@ -47,6 +47,7 @@ from fastapi_application.crud.history.schemas import EntityQuery
 from fastapi_application.crud.idempotency import Answer, IdempotencyKeyDep, keyed_request, once
 from fastapi_application.crud.json_patch import JsonPatch
 from fastapi_application.crud.list_query import list_params
+from fastapi_application.crud.query_params import documented_query, query_of
 from fastapi_application.crud.repository import Document
 from fastapi_application.crud.responses import (
     PRIVATE,
@@ -139,6 +140,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         "",
         operation_id=f"{name}_list",
         summary="List",
+        openapi_extra=documented_query(parameters_model),
         responses={
             200: success(by_number | by_cursor | sparse, "A page; by `cursor` without totals; with `fields` only those.", **LINK),
             **UNCHANGED,
@@ -149,7 +151,7 @@ def _add_list(router: APIRouter, service: type[ReadService[Any]], access: Access
         request: Request,
         viewer: Annotated[Actor | None, access.viewer],
         session: ListSessionDep,
-        parameters: Annotated[parameters_model, Query()],
+        parameters: Annotated[parameters_model, query_of(parameters_model)],  # after the viewer: a bad token is answered first
     ) -> Response:
         page = await run_read_action(session, service(session).list, parameters, viewer)
         return page_response(request, page, parameters)

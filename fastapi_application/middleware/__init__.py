@@ -11,6 +11,8 @@ From the outside in:
 7. HEAD: wherever there is a GET;
 8. gate: how many are at work, and for how long.
 
+Past all of them there is a way for plain hits of the read cache (`hit_lane`).
+
 CORS stands between 3 and 4: a browser must be able to read an error. Outside all of them stands what refuses reads in a storm,
 and where traces are on, their span.
 """
@@ -28,6 +30,7 @@ from fastapi_application.middleware.access_log import AccessLogMiddleware
 from fastapi_application.middleware.admission import AdmissionMiddleware
 from fastapi_application.middleware.correlation_id import CorrelationIdMiddleware
 from fastapi_application.middleware.head import HeadMiddleware
+from fastapi_application.middleware.hit_lane import HitLane
 from fastapi_application.middleware.last_resort import LastResortMiddleware
 from fastapi_application.middleware.overload import GateMiddleware, StormMiddleware
 from fastapi_application.middleware.rate_limit import RateLimitMiddleware
@@ -62,7 +65,7 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = GateMiddleware(app, gate, settings.server.deadline_s)
     app = HeadMiddleware(app)
     app = limits = RateLimitMiddleware(app, read_path, settings)
-    app = AdmissionMiddleware(app, settings.server.allowed_hosts)
+    app = admission = AdmissionMiddleware(app, settings.server.allowed_hosts)
     app = LastResortMiddleware(app)
     if settings.server.cors_origins:
         app = CORSMiddleware(
@@ -73,12 +76,16 @@ def wrap_in_edge(app: ASGIApp, settings: Settings) -> ASGIApp:
             expose_headers=EXPOSED_HEADERS,
             max_age=3600,
         )
-    app = SecurityHeadersMiddleware(app, settings)
-    headers = app.headers
+    app = security = SecurityHeadersMiddleware(app, settings)
     app = AccessLogMiddleware(app, settings.server.trusted_proxies, names)
     app = CorrelationIdMiddleware(app)
-    if names is not None and (spans := provider()) is not None:
+    spans = provider()
+    if names is not None and spans is not None:
         from fastapi_application.middleware.tracing import TracingMiddleware  # noqa: PLC0415 - OpenTelemetry costs time to import
 
         app = TracingMiddleware(app, spans, names)
-    return StormMiddleware(app, gate, headers, limits.cache.may_have)
+    app = StormMiddleware(app, gate, security.headers, limits.cache.may_have)
+    lane = HitLane(app, limits, admission, security, names)
+    # A trace knows every request, and so does a log of requests that come: where they are on, nothing goes past them.
+    lane.is_open = lane.is_open and spans is None and settings.log.level != "DEBUG"
+    return lane

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from fastapi_application.core import metrics
 from fastapi_application.core.client import client_address
 from fastapi_application.core.line_buffer import access_lines
+from fastapi_application.core.request_id import request_id_var
 from fastapi_application.core.tracing import provider
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 _logger = structlog.get_logger("fastapi_application.access")
 CLIENT_CLOSED = 499
+
+
+def log_response(line: dict[str, Any], status: int, sent: int, seconds: float, request_id: str) -> None:
+    """Log what was answered; `line` says to what."""
+    line |= {"status": status, "bytes": sent, "duration_ms": round(seconds * 1000, 2)}
+    lines = access_lines() if provider() is None else None  # which knows no ids of traces
+    if lines is not None:
+        lines.add(line, request_id)
+    else:
+        _logger.info("response", request_id=request_id, **line)
 
 
 class AccessLogMiddleware:
@@ -50,18 +61,13 @@ class AccessLogMiddleware:
                 sent += len(message.get("body", b""))
             await send(message)
 
-        fast = access_lines() if provider() is None else None  # which knows no ids of traces
         line = {"method": scope["method"], "path": scope["path"][:2048], "client": client_address(scope, self.trusted_proxies)}
-        if fast is None:
+        if access_lines() is None:
             _logger.debug("request", **line)
         try:
             await self.app(scope, receive, send_and_note)
         finally:
             seconds = time.perf_counter() - started
-            line |= {"status": status, "bytes": sent, "duration_ms": round(seconds * 1000, 2)}
-            if fast is None:
-                _logger.info("response", **line)
-            else:
-                fast.add(line)
+            log_response(line, status, sent, seconds, request_id_var.get())
             if self.names is not None and metrics.instruments() is not None:
                 metrics.request(scope["method"], self.names.of(scope["path"]), status, seconds)

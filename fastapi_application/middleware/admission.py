@@ -62,17 +62,17 @@ class AdmissionMiddleware:
         allowed = max_body_bytes(scope["method"], scope["path"])
         if declared > allowed:
             return _too_large(allowed)
-        if not self._is_allowed_host(headers):
+        if self.allowed_hosts is not None and not self.is_allowed_host(next((value for name, value in headers if name == b"host"), b"")):
             return BadRequestError("This host is not served here.")
         path = scope["path"]
         is_plain = path.isascii() and path.isprintable()
         return RouteNotFoundError() if not is_plain and _CONTROL.search(path) else None
 
-    def _is_allowed_host(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    def is_allowed_host(self, host: bytes) -> bool:
+        """Whether a `Host` is served here."""
         if self.allowed_hosts is None:
             return True
-        host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
-        name = re.sub(r":\d+$", "", host).lower()
+        name = re.sub(r":\d+$", "", host.decode("latin-1")).lower()
         return any(name == allowed or (allowed.startswith("*.") and name.endswith(allowed[1:])) for allowed in self.allowed_hosts)
 
 

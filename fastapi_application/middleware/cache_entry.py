@@ -28,6 +28,8 @@ _OVERHEAD_BYTES = 2048
 _ETAG = re.compile(rb'(?:W/)?"([^"]*)"')
 _OF_A_BODY = {b"content-type", b"content-length", b"content-encoding"}
 _DROPPED = {b"content-length", b"etag"}
+_REMEMBERED_CONDITIONS = 8
+"""Of each answer: clients that ask again send what they got, but anybody may send anything."""
 
 
 @lru_cache(maxsize=256)
@@ -47,6 +49,17 @@ def compress(body: bytes) -> bytes:
 
 
 @dataclass(slots=True)
+class Form:
+    """What one kind of client gets: with gzip, without, or a 304."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+    lines: bytes = b""
+    """All headers that every hit in this form has, once somebody has encoded them."""
+
+
+@dataclass(slots=True)
 class Answer:
     """A status, headers and a body as a handler made them, and the forms of it that clients get."""
 
@@ -55,9 +68,9 @@ class Answer:
     body: bytes
     etag: bytes | None = None
     zipped: bytes | None = None
-    _plain: list[Header] | None = None
-    _gzip: list[Header] | None = None
-    _unchanged: dict[bytes, list[Header]] = field(default_factory=dict)
+    _plain: Form | None = None
+    _gzip: Form | None = None
+    _unchanged: dict[tuple[bytes, bytes | None], Form] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take the ETag out of the headers: each form has its own; a 200 without one gets one from its bytes."""
@@ -71,19 +84,32 @@ class Answer:
         """Whether gzip is worth its time."""
         return self.status == OK and len(self.body) >= MIN_GZIP_BYTES
 
-    def in_form_for(self, accept_encoding: bytes | None) -> tuple[list[Header], bytes]:
-        """Return headers and body for a client; the list is not the caller's."""
+    def form_for(self, accept_encoding: bytes | None, if_none_match: bytes | None) -> Form:
+        """Return the form that a client wants, or need not be sent again."""
+        if if_none_match is not None and (unchanged := self._unchanged_for(if_none_match, accept_encoding)) is not None:
+            return unchanged
         if accept_encoding is not None and self.is_compressible and accepts_gzip(accept_encoding):
             if self._gzip is None:
                 self.zipped = self.zipped or compress(self.body)
                 self._gzip = self._with(self.zipped, (b"content-encoding", b"gzip"), *self._etag_header(gzip=True))
-            return self._gzip, self.zipped or b""
+            return self._gzip
         if self._plain is None:
             self._plain = self._with(self.body, *self._etag_header(gzip=False))
-        return self._plain, self.body
+        return self._plain
 
-    def unchanged_for(self, if_none_match: bytes, accept_encoding: bytes | None) -> list[Header] | None:
-        """Return the headers of a 304 if the client has this answer in one of its forms (weak comparison)."""
+    def _unchanged_for(self, if_none_match: bytes, accept_encoding: bytes | None) -> Form | None:
+        """Return a 304 if the client has this answer in one of its forms (weak comparison)."""
+        asked = (if_none_match, accept_encoding)
+        form = self._unchanged.get(asked)
+        if form is None and (tag := self._tag_named(if_none_match, accept_encoding)) is not None:
+            kept = [header for header in self.headers if header[0] not in _OF_A_BODY]
+            form = Form(NOT_MODIFIED, [*kept, (b"etag", b'"%b"' % tag)], b"")
+            if len(self._unchanged) >= _REMEMBERED_CONDITIONS:
+                self._unchanged.clear()
+            self._unchanged[asked] = form
+        return form
+
+    def _tag_named(self, if_none_match: bytes, accept_encoding: bytes | None) -> bytes | None:
         if self.status != OK or self.etag is None:
             return None
         plain = self.etag.strip(b'"')
@@ -94,14 +120,10 @@ class Answer:
             named = {gzipped if prefers_gzip else plain}
         if not named & {plain, gzipped}:
             return None
-        tag = gzipped if gzipped in named and (prefers_gzip or plain not in named) else plain
-        if tag not in self._unchanged:
-            kept = [header for header in self.headers if header[0] not in _OF_A_BODY]
-            self._unchanged[tag] = [*kept, (b"etag", b'"%b"' % tag)]
-        return self._unchanged[tag]
+        return gzipped if gzipped in named and (prefers_gzip or plain not in named) else plain
 
-    def _with(self, body: bytes, *more: Header) -> list[Header]:
-        return [*self.headers, *more, (b"content-length", b"%d" % len(body))]
+    def _with(self, body: bytes, *more: Header) -> Form:
+        return Form(self.status, [*self.headers, *more, (b"content-length", b"%d" % len(body))], body)
 
     def _etag_header(self, *, gzip: bool) -> list[Header]:
         if self.etag is None:
@@ -124,6 +146,8 @@ class Entry:
     key_words: bytes = b""
     """Its tags, encoded for `arrive.lua`; its state and its key of the Redis level come behind the client's policy."""
     state_words: bytes = b""
+    command: tuple[bytes, bytes] | None = None
+    """What stands before and after the client's limit when an anonymous client asks for it, once somebody has encoded it."""
 
     def __post_init__(self) -> None:
         """Precompute what each look-up sends."""
@@ -137,6 +161,7 @@ class Entry:
         """Remember that nothing that it shows was touched up to this clock."""
         words = (clock, self.moment.epoch, b"%d" % self.moment.clock, self.level_key)
         self.state_words = b"".join(map(bulk, words))
+        self.command = None
 
     def packed(self) -> bytes:
         """Return the bytes for the Redis level."""

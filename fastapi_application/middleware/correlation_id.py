@@ -47,7 +47,16 @@ class CorrelationIdMiddleware:
 def request_id_of(scope: Scope) -> bytes:
     """Return the id that the client has given, if it is harmless, else a new one."""
     for name, value in scope["headers"]:
-        if name == HEADER and _VISIBLE_ASCII.fullmatch(value):
+        if name == HEADER and is_harmless(value):
             return bytes(value)
-    # Unique, not secret: no system call for each request.
+    return new_request_id()
+
+
+def is_harmless(value: bytes) -> bool:
+    """Whether an id of a client may be repeated in headers and log lines."""
+    return _VISIBLE_ASCII.fullmatch(value) is not None
+
+
+def new_request_id() -> bytes:
+    """Return a new id: unique, not secret, so without a system call for each request."""
     return b"%032x" % _random.getrandbits(128)

@@ -6,15 +6,18 @@ them the same ones: each line is checked and encoded once, and head and body are
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp
+
+    type Take = Callable[[Any, Callable[[], None]], bool]
 
 NOT_MODIFIED = 304
 MAX_UNFINISHED_BYTES = 64 * 1024
@@ -27,8 +30,12 @@ _REFUSAL = (
 )
 
 
+def _take_nothing(_cycle: Any, _begin: Callable[[], None]) -> bool:
+    return False
+
+
 @lru_cache(maxsize=1024)
-def _line(name: bytes, value: bytes) -> bytes | None:
+def header_line(name: bytes, value: bytes) -> bytes | None:
     """Encode a header; None for one that uvicorn itself must see, or refuse."""
     name = name.lower()
     if name in (b"connection", b"transfer-encoding") or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
@@ -65,7 +72,7 @@ class _Cycle(RequestResponseCycle):
             return False
         lines, length = [STATUS_LINE[start["status"]]], None
         for name, value in (*self.default_headers, *start["headers"]):
-            if (line := _line(name, value)) is None:
+            if (line := header_line(name, value)) is None:
                 return False
             lines.append(line)
             if name == b"content-length":
@@ -76,6 +83,17 @@ class _Cycle(RequestResponseCycle):
         self.transport.write(b"".join(lines))
         self.response_started = self.response_complete = True
         self.message_event.set()
+        self.on_response()
+        return True
+
+    def write_whole(self, status: int, lines: bytes, body: bytes) -> bool:
+        """Write status line, encoded headers and body; False, and nothing written, if the client does not take it now."""
+        always = [header_line(name, value) for name, value in self.default_headers]
+        # While the server drains, it says in each answer that the connection ends, and ends it: that is uvicorn's part.
+        if self.flow.write_paused or self.disconnected or not self.keep_alive or None in always:
+            return False
+        self.transport.write(b"".join((STATUS_LINE[status], *filter(None, always), lines, body)))
+        self.response_started = self.response_complete = True
         self.on_response()
         return True
 
@@ -92,6 +110,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._in_head = False
         self._is_refused = False
         self._timer: TimerHandle | None = None
+        lane = getattr(self.app, "take", None)
+        self._take: Take = lane if callable(lane) else _take_nothing
 
     def data_received(self, data: bytes) -> None:
         """Parse; count what has led to nothing yet."""
@@ -120,7 +140,9 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] # the same type by another name
         """Begin to answer; uvicorn has no place to name the class of its cycles."""
         cycle.__class__ = _Cycle
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        begin = partial(super()._start_asgi_task, cycle, app)  # type: ignore[arg-type]
+        if not self._take(cycle, begin):
+            begin()
 
     def on_body(self, body: bytes) -> None:
         """Part of a body has come; its size is the application's affair."""

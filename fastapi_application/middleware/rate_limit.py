@@ -33,9 +33,11 @@ _HEALTH = "/api/v1/health"
 # Outside the prefix, but made from the encyclopedia.
 _OUTSIDE = ("/feeds/", "/sitemap.xml", "/sitemaps/", "/robots.txt")
 # Groups of GET routes with a policy of their own, besides that of the client.
-_GROUPS = {"/api/v1/search": "search"}
+GROUPS = {"/api/v1/search": "search"}
 _READS = ("GET", "HEAD")
 _MAX_CLIENTS = 20_000
+ARRIVED = "frankenjet.arrived"
+"""In the scope: the question that was asked for this request already, and the reply."""
 
 
 def is_limited(path: str) -> bool:
@@ -54,10 +56,10 @@ class RateLimitMiddleware:
         self.cache = ReadCache(app, read_path, settings.cache)
         self.limiter: Limiter = read_path.limiter
         self.trusted_proxies: Sequence[Network] = settings.server.trusted_proxies
-        self._policy = self.limiter.policies[ANONYMOUS]
-        self._policy_words = b"".join(map(bulk, self._policy.words))
+        self.policy = self.limiter.policies[ANONYMOUS]
+        self.policy_words = b"".join(map(bulk, self.policy.words))
         self._no_limit = (bulk(""), bulk("") * 2)
-        self._policy_header = Verdict(0, (Standing(self._policy, 0, 0),)).headers()[0]
+        self.policy_header = Verdict(0, (Standing(self.policy, 0, 0),)).headers()[0]
         self._clients: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +73,7 @@ class RateLimitMiddleware:
                 token = value
         reads = scope["method"] in _READS
         question = self.cache.question(scope) if reads and token is None and self.cache.enabled else None
-        group = _GROUPS.get(scope["path"]) if reads else None
+        group = GROUPS.get(scope["path"]) if reads else None
         if token is None and group is None and self.limiter.enabled:
             await self._serve_anonymous(scope, receive, send, question)
         else:
@@ -79,28 +81,28 @@ class RateLimitMiddleware:
 
     async def _serve_anonymous(self, scope: Scope, receive: Receive, send: Send, question: Question | None) -> None:
         """Charge the address and look up the answer at once: this is the path of almost every request."""
-        limit_word, client = self._client(client_address(scope, self.trusted_proxies))
+        limit_word, client = self.client(client_address(scope, self.trusted_proxies))
         try:
-            reply = await self.cache.ask(question, limit_word, self._policy_words)
+            question, reply = scope.pop(ARRIVED, None) or (question, await self.cache.ask(question, limit_word, self.policy_words))
             if isinstance(reply, hiredis.ReplyError):
-                reply = await self.cache.ask_again(question, limit_word, self._policy_words)
+                reply = await self.cache.ask_again(question, limit_word, self.policy_words)
         except (RedisAwayError, RedisReplyError) as error:
             self._note(error)
-            verdict = self.limiter.local.ask((self._policy,), client)
+            verdict = self.limiter.local.ask((self.policy,), client)
             metrics.limiter_decided(ANONYMOUS, allowed=not verdict.wait_s, alone=True)
             await self._without_redis(scope, receive, send, question, verdict)
             return
         left, full_s, wait_s, *_ = reply
         metrics.limiter_decided(ANONYMOUS, allowed=not wait_s)
         if wait_s:
-            await self._refuse(scope, send, Verdict(wait_s, (Standing(self._policy, left, full_s),)))
+            await self._refuse(scope, send, Verdict(wait_s, (Standing(self.policy, left, full_s),)))
             return
-        self.limiter.local.count(self._policy, client)
+        self.limiter.local.count(self.policy, client)
         if question is None:
             more = [BYPASS] if scope["method"] in _READS else []
-            await self._pass_on(scope, receive, send, Verdict(0, (Standing(self._policy, left, full_s),)), *more)
+            await self._pass_on(scope, receive, send, Verdict(0, (Standing(self.policy, left, full_s),)), *more)
         else:
-            headers = [self._policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
+            headers = [self.policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
             await self.cache.answer(scope, receive, send, question, reply, headers)
 
     async def _serve_others(
@@ -165,7 +167,7 @@ class RateLimitMiddleware:
         headers = {name.decode(): value.decode() for name, value in verdict.headers()}
         await send_problem(send, RateLimitedError(verdict.wait_s, headers), scope["path"])
 
-    def _client(self, address: str) -> tuple[bytes, str]:
+    def client(self, address: str) -> tuple[bytes, str]:
         """Return the encoded key of an address' limit, and whom it stands for."""
         known = self._clients.get(address)
         if known is None:

@@ -20,7 +20,7 @@ from fastapi_application.core.cache_note import SCOPE_KEY, CacheNote
 from fastapi_application.core.errors import DatabaseUnavailableError, NotFoundError, SchemaOutOfDateError, ServiceUnavailableError
 from fastapi_application.core.media_types import JSON, JSON_LD, prefers
 from fastapi_application.core.problems import problem_body
-from fastapi_application.middleware.cache_entry import MOVED, NOT_FOUND, NOT_MODIFIED, OK, Answer, Entry, Header, LocalStore, unpack
+from fastapi_application.middleware.cache_entry import MOVED, NOT_FOUND, OK, Answer, Entry, Header, LocalStore, unpack
 from fastapi_application.redis_conf.generations import Moment
 from fastapi_application.redis_conf.link import RedisReplyError, Script, bulk
 
@@ -108,21 +108,21 @@ class ReadCache:
             RedisAwayError: Redis is known to be away; else the future has it.
 
         """
+        before, after = self._around_limit(question, policy_words)
+        return self.link.send(before + limit_word + after)
+
+    def command_for(self, entry: Entry, limit_word: bytes, policy_words: bytes) -> bytes:
+        """Encode the question after an entry that is held; always under the same policy."""
+        if entry.command is None:
+            entry.command = self._around_limit(Question(("", b""), entry, entry.level_key), policy_words)
+        return entry.command[0] + limit_word + entry.command[1]
+
+    def _around_limit(self, question: Question | None, policy_words: bytes) -> tuple[bytes, bytes]:
         entry = question.entry if question else None
         key_count, key_words = (entry.key_count, entry.key_words) if entry else (3, b"")
         state_words = entry.state_words if entry else _NO_ENTRY + bulk(question.level_key if question else b"")
-        command = b"*%d\r\n%b%b%b%b%b%b%b%b" % (
-            3 + key_count + _ARGUMENTS,
-            ARRIVE.head,
-            bulk(key_count),
-            limit_word,
-            self._clock_words,
-            key_words,
-            policy_words,
-            state_words,
-            self._life_word,
-        )
-        return self.link.send(command)
+        before = b"*%d\r\n%b%b" % (3 + key_count + _ARGUMENTS, ARRIVE.head, bulk(key_count))
+        return before, b"".join((self._clock_words, key_words, policy_words, state_words, self._life_word))
 
     async def ask_again(self, question: Question | None, limit_word: bytes, policy_words: bytes) -> list[Any]:
         """Send the question with the script itself: Redis has lost it.
@@ -275,15 +275,9 @@ class ReadCache:
                 accept_encoding = value
             elif name == b"if-none-match":
                 if_none_match = value if if_none_match is None else if_none_match + b"," + value
-        if if_none_match is not None:
-            unchanged = answer.unchanged_for(if_none_match, accept_encoding)
-            if unchanged is not None:
-                await send({"type": "http.response.start", "status": NOT_MODIFIED, "headers": unchanged + more})
-                await send({"type": "http.response.body", "body": b""})
-                return
-        headers, body = answer.in_form_for(accept_encoding)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers + more})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        form = answer.form_for(accept_encoding, if_none_match)
+        await send({"type": "http.response.start", "status": form.status, "headers": form.headers + more})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else form.body})
 
 
 def _key_of(scope: Scope) -> Key:

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from fastapi_application.core.config import Settings
@@ -44,9 +46,13 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                set_already = [name for name, _ in message["headers"] if name in self.names]
-                missing = [header for header in self.headers if header[0] not in set_already] if set_already else self.headers
-                message["headers"] = [*message["headers"], *missing]
+                message["headers"] = self.complete(message["headers"])
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+    def complete(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the headers of an answer with those that it has not set itself."""
+        set_already = [name for name, _ in headers if name in self.names]
+        missing = [header for header in self.headers if header[0] not in set_already] if set_already else self.headers
+        return [*headers, *missing]

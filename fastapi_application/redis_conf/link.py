@@ -14,7 +14,7 @@ import time
 from collections import deque
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import hiredis
 import structlog
@@ -80,6 +80,26 @@ def _array_head(length: int) -> bytes:
     return b"*%d\r\n" % length
 
 
+class Waiting(Protocol):
+    """Who waits for a reply: a future, or what is quicker than one. Its methods must not raise."""
+
+    def done(self) -> bool:
+        """Whether it waits no more."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """Take the reply."""
+        ...
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Hear that there will be none."""
+        ...
+
+    def exception(self) -> object:
+        """Say that this was heard."""
+        ...
+
+
 class _Connection(asyncio.Protocol):
     """Sends what one turn of the loop has asked in one piece, and hands out the replies in order."""
 
@@ -88,7 +108,7 @@ class _Connection(asyncio.Protocol):
         self._lost = lost
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[float, Waiting]] = deque()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -111,16 +131,20 @@ class _Connection(asyncio.Protocol):
 
     def send(self, command: bytes) -> asyncio.Future[Any]:
         """Queue an encoded command; the future gets the raw reply."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.send_for(future, command)
+        return future
+
+    def send_for(self, waiting: Waiting, command: bytes) -> None:
+        """Queue an encoded command for somebody who waits without a future's detour through the loop."""
         if self._transport is None:
             raise RedisAwayError
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((self._loop.time(), future))
+        self._waiting.append((self._loop.time(), waiting))
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(command)
         if self._timer is None:
             self._timer = self._loop.call_later(COMMAND_TIMEOUT_S, self._check)
-        return future
 
     def _flush(self) -> None:
         if self._transport is not None and self._out:
@@ -192,6 +216,12 @@ class RedisLink:
         if not self._trusted or self._connection is None:
             raise RedisAwayError
         return self._connection.send(command)
+
+    def send_for(self, waiting: Waiting, command: bytes) -> None:
+        """Queue an encoded command for somebody who is told at once; raises as `send` does."""
+        if not self._trusted or self._connection is None:
+            raise RedisAwayError
+        self._connection.send_for(waiting, command)
 
     async def command(self, *words: Word) -> Any:
         """Send a command and return its reply.

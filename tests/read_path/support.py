@@ -20,6 +20,7 @@ from tests.support.application import Application
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from fastapi_application.middleware.hit_lane import HitLane
     from fastapi_application.middleware.read_cache import ReadCache
     from fastapi_application.redis_conf.link import RedisLink
 
@@ -33,6 +34,7 @@ class Started(Application):
     """An application of a test's own."""
 
     cache: ReadCache
+    edge: HitLane
 
     @property
     def link(self) -> RedisLink:
@@ -50,7 +52,7 @@ async def started(**changes: Any) -> AsyncIterator[Started]:
     while not isinstance(layer, RateLimitMiddleware):
         layer = layer.app
     async with LifespanManager(edge) as manager:
-        yield Started(app, httpx.ASGITransport(manager.app, raise_app_exceptions=False), layer.cache)
+        yield Started(app, httpx.ASGITransport(manager.app, raise_app_exceptions=False), layer.cache, edge)
 
 
 def status_of(answer: httpx.Response) -> str:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 WORKERS = 4
-ROUNDS = 25
+ROUNDS = int(os.environ.get("FRESHNESS_ROUNDS", "25"))
+"""Rounds of write and read; 10 000 take a quarter of an hour."""
 QUOTA = 100
 NAP_S = 2
 COMMENT = "?comment=a+test"
@@ -162,6 +163,7 @@ async def test_what_is_acknowledged_is_shown_by_every_worker(world: World) -> No
         related = f"{API}/designers/{designer['slug']}"
         pages = [*(f"{API}/aircraft/{plane['slug']}" for plane in planes), *lists, related]
         noise = [asyncio.create_task(keep_reading(world, chance.sample(pages, len(pages)))) for _ in range(3)]
+        hits = 0
         try:
             for round_number in range(ROUNDS):
                 index = round_number % len(planes)
@@ -177,12 +179,16 @@ async def test_what_is_acknowledged_is_shown_by_every_worker(world: World) -> No
                         answer = await client.get(page)
                         assert f'"{name}"' in answer.text, (round_number, page, answer.headers)
                         assert answer.headers["etag"] != before[page]
-                    assert status_of(await client.get(aside)) == "hit; detail=memory"
+                    # A machine that is slow for a moment may take Redis for away; nothing has touched this page all the same.
+                    status = status_of(await client.get(aside))
+                    assert status in ("hit; detail=memory", "fwd=bypass")
+                    hits += status == "hit; detail=memory"
         finally:
             for task in noise:
                 task.cancel()
             ended = await asyncio.gather(*noise, return_exceptions=True)
         assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+        assert hits
 
 
 async def test_an_article_is_everywhere_when_it_is_published(world: World) -> None:

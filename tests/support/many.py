@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import asyncpg
 
 AIRCRAFT_COPIES, ARTICLE_COPIES = 172, 658
@@ -15,7 +18,7 @@ _COLUMNS = """
     WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> ALL ($2::text[])
 """
 # Copies of what the triggers have made: the same text need not be read a hundred times.
-_SEARCH = """
+COPY_SEARCH = """
     INSERT INTO search_document (kind, entity_id, slug, label, summary, language, category, decade, country_ids, is_public, head, document)
     SELECT kind, made.id, d.slug || '-' || n, label || ' ' || n, summary, language, category, decade, country_ids, is_public,
         head || setweight(to_tsvector('simple', n::text), 'A'), document || setweight(to_tsvector('simple', n::text), 'A')
@@ -35,11 +38,25 @@ _INDEXES = """
 """
 
 
-async def multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Copy aircraft with their countries, and articles, under names with a number."""
+@asynccontextmanager
+async def without_indexes_of_search(connection: asyncpg.Connection[asyncpg.Record]) -> AsyncIterator[None]:
+    """Drop them, and build them anew at the end."""
     indexes = await connection.fetch(_INDEXES)
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
+    yield
+    for index in indexes:
+        await connection.execute(index["definition"])
+    await connection.execute("VACUUM ANALYZE")
+
+
+async def multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Copy aircraft with their countries, and articles, under names with a number."""
+    async with without_indexes_of_search(connection):
+        await _multiply(connection)
+
+
+async def _multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     for table, label, copies in (("aircraft", "name", AIRCRAFT_COPIES), ("article", "title", ARTICLE_COPIES)):
         columns = await connection.fetchval(_COLUMNS, table, ["id", "slug", label])
         await connection.execute(f"""
@@ -49,7 +66,7 @@ async def multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
             INSERT INTO {table} (id, slug, {label}, {columns})
             SELECT made.id, slug || '-' || n, {label} || ' ' || n, {columns} FROM made JOIN {table} AS t ON t.id = made.source;
             ALTER TABLE {table} ENABLE TRIGGER USER;
-            {_SEARCH}
+            {COPY_SEARCH}
         """)  # noqa: S608 - names from above
         if table == "aircraft":
             await connection.execute("""
@@ -59,6 +76,3 @@ async def multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
                 ALTER TABLE aircraft_country ENABLE TRIGGER USER
             """)
         await connection.execute("DROP TABLE made")
-    for index in indexes:
-        await connection.execute(index["definition"])
-    await connection.execute("VACUUM ANALYZE")
