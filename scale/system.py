@@ -147,8 +147,13 @@ class ScaledSystem:
     async def scans_at_replica(self) -> int:
         """Return how often the replica has looked into a table for somebody."""
         names = self.direct()
-        login: dict[str, Any] = {"user": names["DB__USER"], "password": names["DB__PASSWORD"], "database": names["DB__NAME"]}
-        connection = await asyncpg.connect(host=str(self.replica.sockets), port=int(names["DB__PORT"]), **login)
+        connection = await asyncpg.connect(
+            host=str(self.replica.sockets),
+            port=int(names["DB__PORT"]),
+            user=names["DB__USER"],
+            password=names["DB__PASSWORD"],
+            database=names["DB__NAME"],
+        )
         try:
             return int(await connection.fetchval("SELECT sum(coalesce(seq_scan, 0) + coalesce(idx_scan, 0)) FROM pg_stat_user_tables"))
         finally:
