@@ -17,7 +17,6 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -28,6 +27,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from fastapi_application.core.quota import Quota, QuotaSetting
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 MIN_SECRET_LENGTH = 32
@@ -183,28 +184,6 @@ class CacheSettings(BaseModel):
     local_max_mb: Annotated[int, Field(ge=1, le=65536)] = 64
     ttl_s: Annotated[int, Field(ge=1, le=31_536_000)] = 3600
     shared_max_age_s: Annotated[int, Field(ge=0, le=31_536_000)] = 0
-
-
-class Quota(BaseModel):
-    """How many requests in how many seconds; written `120/60`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    requests: Annotated[int, Field(ge=1, le=1_000_000_000)]
-    seconds: Annotated[int, Field(ge=1, le=86_400)]
-
-
-def _quota(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    requests, slash, seconds = value.partition("/")
-    if not slash or not requests.strip().isdigit() or not seconds.strip().isdigit():
-        message = "must look like 120/60: requests/seconds"
-        raise ValueError(message)
-    return Quota(requests=int(requests), seconds=int(seconds))
-
-
-type QuotaSetting = Annotated[Quota, NoDecode, BeforeValidator(_quota)]
 
 
 class RateLimitSettings(BaseModel):

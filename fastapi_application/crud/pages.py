@@ -13,7 +13,6 @@ import orjson
 from pydantic import BaseModel
 from sqlalchemy import (
     CTE,
-    BigInteger,
     ColumnElement,
     Integer,
     Select,
@@ -32,6 +31,7 @@ from sqlalchemy.orm import aliased
 
 from fastapi_application.core.errors import FieldError, ValidationFailedError
 from fastapi_application.crud.cache_tags import included_tags, tags_of_page
+from fastapi_application.crud.counts import kept_count
 from fastapi_application.crud.cursor import decode_cursor, encode_cursor
 from fastapi_application.crud.list_query import (
     MAX_DEPTH,
@@ -45,7 +45,7 @@ from fastapi_application.crud.list_query import (
     parse_sort,
     sort_keys,
 )
-from fastapi_application.crud.models import EntityCount, EntityModel
+from fastapi_application.crud.models import EntityModel
 from fastapi_application.crud.read_query import as_text, json_list, select_json, utc_text
 
 PAGE = "page"
@@ -173,10 +173,7 @@ class PageQuery:
         exact = select(func.count()).select_from(self.entity).where(*where).scalar_subquery()
         if self.visible and not self.model.is_public_by_itself:
             return exact
-        column = EntityCount.public if self.visible else EntityCount.total
-        counted = select(cast(func.sum(column), BigInteger)).where(EntityCount.kind == self.model.__kind__).scalar_subquery()
-        # A table without the triggers is counted as it is.
-        return func.coalesce(counted, exact)
+        return kept_count(self.model, exact, public=bool(self.visible))
 
     def _key_values(self, rows: Any) -> list[ColumnElement[Any]]:
         """The sort values as JSON that reads back to the same values."""

@@ -91,7 +91,7 @@ async def check_replica(settings: Settings) -> list[Finding]:
     replica_settings = settings.db.of_replica()
     if replica_settings is None:
         return []
-    primary, replica = create_engine(settings.db), create_engine(replica_settings)
+    primary, replica = create_engine(settings.db), create_engine(replica_settings, isolation_level="AUTOCOMMIT")
     try:
         async with primary.connect() as connection:
             written, system = (await connection.execute(_WRITTEN)).one()
@@ -110,7 +110,6 @@ async def check_replica(settings: Settings) -> list[Finding]:
 async def _lag(connection: AsyncConnection, written: str) -> Finding:
     began = time.monotonic()
     while (missing := int(await connection.scalar(_MISSING, {"written": written}) or 0)) > 0:
-        await connection.commit()
         if time.monotonic() - began > LONGEST_WAIT_S:
             detail = f"{missing} bytes of the log behind what was written {LONGEST_WAIT_S:g} s ago"
             return warned(REPLICA, detail, "look whether it receives and replays; until then the primary is read")

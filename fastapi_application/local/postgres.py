@@ -89,7 +89,7 @@ class Postgres:
         self._password = ""
         self._log_since = self._log.stat().st_size if self._log.exists() else 0
 
-    def begin(self) -> None:
+    def launch(self) -> None:
         """Make the cluster, start the server or join the running one; wait for nothing that it does by itself."""
         self._account = account_for(self._data, self._us)
         self._home = home_of(self._directory, self._account, self._us)
@@ -102,9 +102,9 @@ class Postgres:
             self._start(self._residents)
 
     def ensure(self) -> dict[str, str]:
-        """Wait for the server that was begun; return its settings."""
+        """Wait for the server that was launched; return its settings."""
         if self._residents is None:
-            self.begin()
+            self.launch()
         self._wait_for_login()
         return {
             "DB__HOST": str(self._sockets.current("p")),

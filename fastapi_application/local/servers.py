@@ -108,7 +108,7 @@ class _Shared:
         settings: dict[str, str] = {}
         database = self._added(Postgres(self.directory, self._sockets, self._us)) if postgres else None
         if database is not None:
-            database.begin()
+            database.launch()
         if redis:  # while PostgreSQL replays its log, perhaps
             settings |= self._added(Redis(self.directory, self._sockets, self._us)).ensure()
         if database is not None:

@@ -20,7 +20,7 @@ from fastapi_application.redis_conf.link import RedisAwayError, RedisLink, Redis
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastapi_application.core.config import Quota
+    from fastapi_application.core.quota import Quota
 
 ANONYMOUS = "anonymous"
 IDENTITY_LIFE_S = 60

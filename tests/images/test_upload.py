@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from fastapi_application.core.config import Quota
 from fastapi_application.core.limits import MAX_IMAGE_BYTES
+from fastapi_application.core.quota import Quota
 from fastapi_application.encyclopedia.images.files import file_key
 from fastapi_application.encyclopedia.images.service import RENDER_JOB
 from fastapi_application.jobs.outbox import MAX_ATTEMPTS

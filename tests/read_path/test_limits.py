@@ -13,7 +13,8 @@ from asgi_lifespan import LifespanManager
 
 from fastapi_application.accounts.tokens import hash_token
 from fastapi_application.core.actor import Role
-from fastapi_application.core.config import Quota, RateLimitSettings, RedisSettings, ServerSettings, get_settings
+from fastapi_application.core.config import RateLimitSettings, RedisSettings, ServerSettings, get_settings
+from fastapi_application.core.quota import Quota
 from fastapi_application.create_fastapi_app import create_fastapi_app
 from fastapi_application.middleware import rate_limit, wrap_in_edge
 from fastapi_application.redis_conf import limiter as limiter_module

@@ -8,6 +8,7 @@ from sqlalchemy import Label, Row, Select, Text, cast, func, literal, select, un
 from sqlalchemy.orm import aliased
 
 from fastapi_application.accounts.models import User
+from fastapi_application.crud.counts import public_count
 from fastapi_application.crud.history.models import Change
 from fastapi_application.crud.models import EntityModel, all_kinds, model_of
 from fastapi_application.crud.read_query import utc_text
@@ -36,7 +37,11 @@ class OutsideService:
 
     async def parts(self) -> Sequence[Row[tuple[str, int, str | None]]]:
         """Return each kind with the number of its entries and the time of its last change."""
-        queries = [_public(model_of(kind), literal(kind).label("kind"), func.count(), last_change(kind)) for kind in SITEMAP_KINDS]
+        kinds = {kind: model_of(kind) for kind in SITEMAP_KINDS}
+        queries = [
+            select(literal(kind).label("kind"), public_count(model), _public(model, last_change(kind)).scalar_subquery())
+            for kind, model in kinds.items()
+        ]
         return (await self.session.execute(union_all(*queries))).all()
 
     async def addresses(self, kind: str, number: int) -> Sequence[Row[tuple[str, str]]]:

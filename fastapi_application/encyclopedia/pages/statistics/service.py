@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import Select, func, literal, select, text, union_all
+from sqlalchemy import literal, select, text, union_all
 
+from fastapi_application.crud.counts import public_count
 from fastapi_application.crud.models import model_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ RENDERS = ("aircraft", "articles", "countries", "design-bureaus", "designers", "
 # A group of those without a value makes each list add up to the total; only an aircraft of several countries counts twice.
 _AIRCRAFT = text("""
     SELECT json_build_object(
-        'total', (SELECT count(*) FROM aircraft),
+        'total', (SELECT CAST(sum(total) AS bigint) FROM entity_count WHERE kind = 'aircraft'),
         'by_decade', ARRAY(SELECT json_build_object('value', lpad(CAST(decade AS text), 4, '0') || 's', 'count', count(*))
             FROM search_document WHERE kind = 'aircraft' GROUP BY decade ORDER BY decade NULLS LAST),
         'by_country', ARRAY(SELECT json_build_object('value', code, 'name', country.name, 'count', count)
@@ -30,13 +31,6 @@ _AIRCRAFT = text("""
             FROM aircraft GROUP BY engine_type ORDER BY count(*) DESC, engine_type NULLS LAST)
     )
 """)
-
-
-def _count(kind: str) -> Select[tuple[str, int]]:
-    model = model_of(kind)
-    count = select(literal(kind), func.count()).select_from(model)
-    public = model.is_public(model)
-    return count if public is None else count.where(public)
 
 
 class StatisticsService:
@@ -53,4 +47,5 @@ class StatisticsService:
 
     async def counts(self) -> dict[str, int]:
         """Count the entries of each kind that everybody sees."""
-        return dict((await self.session.execute(union_all(*map(_count, RENDERS)))).tuples().all())
+        counts = [select(literal(kind), public_count(model_of(kind))) for kind in RENDERS]
+        return dict((await self.session.execute(union_all(*counts))).tuples().all())
