@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from fastapi_application.core.config import get_settings
-from tests.support.many import COPY_SEARCH, without_indexes_of_search
+from tests.support.many import COLUMNS, COPY_SEARCH, without_indexes_of_search
 
 if TYPE_CHECKING:
     from benchmarks.servers import Server
@@ -39,10 +39,6 @@ PAGES = {
     "feed": "/feeds/articles.atom",
 }
 ROUNDS = 30
-_COLUMNS = """
-    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-    WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> ALL ($2::text[])
-"""
 _LINKS = {"aircraft": ("country", "designer", "manufacturer", "engine"), "article": ("tag", "aircraft", "designer", "manufacturer")}
 
 
@@ -62,7 +58,7 @@ async def _grow(size: int) -> None:
 async def _copy(connection: asyncpg.Connection[asyncpg.Record], table: str, label: str, size: int) -> None:
     """Copy rows of a table, with their links, under names with a number."""
     there = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - names from above
-    columns = await connection.fetchval(_COLUMNS, table, ["id", "slug", label])
+    columns = await connection.fetchval(COLUMNS, table, ["id", "slug", label])
     async with connection.transaction():
         await connection.execute(f"""
             CREATE TEMPORARY TABLE made ON COMMIT DROP AS
@@ -81,7 +77,7 @@ async def _copy(connection: asyncpg.Connection[asyncpg.Record], table: str, labe
         """)  # noqa: S608
         for target in _LINKS[table]:
             name = f"{table}_{target}"
-            others = await connection.fetchval(_COLUMNS, name, [f"{table}_id"])
+            others = await connection.fetchval(COLUMNS, name, [f"{table}_id"])
             await connection.execute(f"""
                 ALTER TABLE {name} DISABLE TRIGGER USER;
                 INSERT INTO {name} ({table}_id, {others})

@@ -21,7 +21,7 @@ from fastapi_application.middleware.cache_entry import MOVED, OK
 from fastapi_application.middleware.correlation_id import HEADER as REQUEST_ID
 from fastapi_application.middleware.correlation_id import is_harmless, new_request_id
 from fastapi_application.middleware.http_protocol import header_line
-from fastapi_application.middleware.rate_limit import ARRIVED, GROUPS
+from fastapi_application.middleware.rate_limit import ARRIVED, GROUPS, STANDING
 from fastapi_application.middleware.read_cache import HIT_MEMORY, Question
 from fastapi_application.redis_conf.limiter import ANONYMOUS
 from fastapi_application.redis_conf.link import RedisAwayError
@@ -116,12 +116,8 @@ class HitLane:
         if reply[2] or not reply[3]:
             return False
         form = entry.answer.form_for(hit.encoding, hit.condition)
-        more = b'%bx-request-id: %b\r\nratelimit: "anonymous";r=%d;t=%d\r\n\r\n' % (
-            form.lines or self._encode(form),
-            hit.request_id,
-            reply[0],
-            reply[1],
-        )
+        standing = STANDING % (reply[0], reply[1])
+        more = b"%bx-request-id: %b\r\nratelimit: %b\r\n\r\n" % (form.lines or self._encode(form), hit.request_id, standing)
         body = form.body if scope["method"] == "GET" else b""
         if not exchange.write_whole(form.status, more, body):
             return False

@@ -36,6 +36,8 @@ _OUTSIDE = ("/feeds/", "/sitemap.xml", "/sitemaps/", "/robots.txt")
 GROUPS = {"/api/v1/search": "search"}
 _READS = ("GET", "HEAD")
 _MAX_CLIENTS = 20_000
+STANDING = f'"{ANONYMOUS}";r=%d;t=%d'.encode()
+"""What is left to an anonymous client, and the seconds until its quota is full."""
 ARRIVED = "frankenjet.arrived"
 """In the scope: the question that was asked for this request already, and the reply."""
 
@@ -102,7 +104,7 @@ class RateLimitMiddleware:
             more = [BYPASS] if scope["method"] in _READS else []
             await self._pass_on(scope, receive, send, Verdict(0, (Standing(self.policy, left, full_s),)), *more)
         else:
-            headers = [self.policy_header, (b"ratelimit", b'"anonymous";r=%d;t=%d' % (left, full_s))]
+            headers = [self.policy_header, (b"ratelimit", STANDING % (left, full_s))]
             await self.cache.answer(scope, receive, send, question, reply, headers)
 
     async def _serve_others(

@@ -108,19 +108,19 @@ class ReadCache:
             RedisAwayError: Redis is known to be away; else the future has it.
 
         """
-        before, after = self._around_limit(question, policy_words)
+        entry, level_key = (question.entry, question.level_key) if question else (None, b"")
+        before, after = self._around_limit(entry, level_key, policy_words)
         return self.link.send(before + limit_word + after)
 
     def command_for(self, entry: Entry, limit_word: bytes, policy_words: bytes) -> bytes:
         """Encode the question after an entry that is held; always under the same policy."""
         if entry.command is None:
-            entry.command = self._around_limit(Question(("", b""), entry, entry.level_key), policy_words)
+            entry.command = self._around_limit(entry, entry.level_key, policy_words)
         return entry.command[0] + limit_word + entry.command[1]
 
-    def _around_limit(self, question: Question | None, policy_words: bytes) -> tuple[bytes, bytes]:
-        entry = question.entry if question else None
+    def _around_limit(self, entry: Entry | None, level_key: bytes, policy_words: bytes) -> tuple[bytes, bytes]:
         key_count, key_words = (entry.key_count, entry.key_words) if entry else (3, b"")
-        state_words = entry.state_words if entry else _NO_ENTRY + bulk(question.level_key if question else b"")
+        state_words = entry.state_words if entry else _NO_ENTRY + bulk(level_key)
         before = b"*%d\r\n%b%b" % (3 + key_count + _ARGUMENTS, ARRIVE.head, bulk(key_count))
         return before, b"".join((self._clock_words, key_words, policy_words, state_words, self._life_word))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 AIRCRAFT_COPIES, ARTICLE_COPIES = 172, 658
 """50 052 aircraft and 50 008 articles."""
 
-_COLUMNS = """
+COLUMNS = """
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
     WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> ALL ($2::text[])
 """
@@ -58,7 +58,7 @@ async def multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 
 async def _multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     for table, label, copies in (("aircraft", "name", AIRCRAFT_COPIES), ("article", "title", ARTICLE_COPIES)):
-        columns = await connection.fetchval(_COLUMNS, table, ["id", "slug", label])
+        columns = await connection.fetchval(COLUMNS, table, ["id", "slug", label])
         await connection.execute(f"""
             CREATE TEMPORARY TABLE made AS
             SELECT gen_random_uuid() AS id, source.id AS source, n FROM {table} AS source, generate_series(1, {copies - 1}) AS n;
