@@ -19,7 +19,7 @@ PAGES = {
     "article by slug": "/api/v1/articles/concorde",
     "aircraft by slug": "/api/v1/aircraft/concorde",
     "tag by slug": "/api/v1/tags/cold-war",
-    "manufacturer by slug": "/api/v1/manufacturers/tupolev",
+    "manufacturer by slug": "/api/v1/manufacturers/boeing",
     "designer by slug": "/api/v1/designers/andrei-tupolev",
     "country by slug": "/api/v1/countries/su",
     "aircraft list": "/api/v1/aircraft",

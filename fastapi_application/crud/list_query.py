@@ -10,24 +10,42 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_origin
 
 from fastapi_pagination import Params
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
-from sqlalchemy import JSON, ColumnElement, Select, and_, any_, false, func, inspect, or_, select, true, union_all
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    DateTime,
+    Float,
+    Integer,
+    Text,
+    Uuid,
+    and_,
+    any_,
+    func,
+    inspect,
+    literal_column,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, asyncpg
 from sqlalchemy.orm import aliased
 
 from fastapi_application.core.dates import Edtf, parse_edtf
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.models import EntitySlug, Link
-from fastapi_application.crud.read_query import column_attribute, includable
+from fastapi_application.crud.order import sort_keys
+from fastapi_application.crud.read_query import column_attribute, includable, target_of
 from fastapi_application.crud.schemas import Name, is_country_code, is_slug, parse_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Mapper
+    from sqlalchemy.types import TypeEngine
 
     from fastapi_application.crud.models import EntityModel
 
@@ -76,26 +94,80 @@ class ListParams(Params):
 
 
 type Condition = ColumnElement[bool]
+type Asked = Callable[[str, TypeEngine[Any]], ColumnElement[Any]]
+"""Stands for a part of what a client asks for, of a type, in the text of a statement."""
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class Placeholders:
+    """The parameters of a statement, by number. The values come later: one text serves all who ask for the same in other words."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.names: list[str] = []
+
+    def __call__(self, name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+        """Return the parameter of a name."""
+        if name not in self.names:
+            self.names.append(name)
+        return literal_column(f"CAST(${self.names.index(name) + 1} AS {_without_collation(type_).compile(_DIALECT)})", type_)
+
+
+def _without_collation(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """What is compared with a column takes its collation."""
+    if isinstance(type_, ARRAY):
+        return ARRAY(_without_collation(type_.item_type))
+    return Text() if isinstance(type_, Text) else type_
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTo:
+    """What a filter by a link is made of: the link, the entity at its other end, and whether everybody sees that."""
+
+    link: Any
+    model: type[Link]
+    target: type[EntityModel]
+    is_open: bool
+
+    @property
+    def owner_id(self) -> ColumnElement[Any]:
+        """Who has the link."""
+        column: ColumnElement[Any] = getattr(self.link, f"{self.model.__owner__}_id")
+        return column
+
+    @property
+    def target_id(self) -> ColumnElement[Any]:
+        """What it leads to."""
+        column: ColumnElement[Any] = getattr(self.link, f"{self.model.__target__}_id")
+        return column
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether there is at most one link between two entities."""
+        return len(inspect(self.model).primary_key) == 2  # noqa: PLR2004 - owner and target
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One query parameter: its type and the condition it makes of (entity, value, all parameters)."""
+    """One query parameter: its type, and the condition it makes of (entity, form, what is asked for)."""
 
     type: Any
-    condition: Callable[[Any, Any, BaseModel], Condition] | None
+    condition: Callable[[Any, Any, Asked], Condition] | None
     description: str = ""
     kind: str | None = None
     """The kind in which the condition looks up what the client names."""
-    owners: Callable[[list[str]], Select[Any]] | None = None
-    """The ids of all that match, without a look at the entities themselves."""
+    form: Callable[[Any, BaseModel], Hashable] = lambda _value, _parameters: None
+    """What of the value (and of all parameters) decides the text of the condition."""
+    values: Callable[[Any], dict[str, Any]] = lambda value: {"": value}
+    """The values of the parts that the condition asks for."""
+    link: LinkTo | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FilteredBy:
     """Marks a field whose filter is a condition of its own: of (entity, values)."""
 
-    condition: Callable[[Any, list[Any]], Condition]
+    condition: Callable[[Any, Sequence[Any]], Condition]
 
 
 def filters_of(model: type[EntityModel], item: type[BaseModel], *, everything: bool = False) -> dict[str, Filter]:
@@ -122,42 +194,50 @@ def _filters(field: SchemaField, mapper: Mapper[Any], everything: bool) -> dict[
     if isinstance(column_type, JSON):
         return {}
     if isinstance(column_type, ARRAY):
-        return {
-            field.key.removesuffix("s"): Filter(
-                any_of(field.type), lambda entity, value, _: getattr(entity, field.name).overlap(value), "Any of these"
-            ),
-        }
-    return _scalar_filters(field)
+
+        def overlaps(entity: Any, _: None, asked: Asked) -> Condition:
+            return cast("Condition", getattr(entity, field.name).overlap(asked("", column_type)))
+
+        return {field.key.removesuffix("s"): Filter(any_of(field.type), overlaps, "Any of these")}
+    return _scalar_filters(field, column_type)
 
 
-def _scalar_filters(field: SchemaField) -> dict[str, Filter]:
+def _scalar_filters(field: SchemaField, column_type: TypeEngine[Any]) -> dict[str, Filter]:
     def column(entity: Any) -> Any:
         return getattr(entity, field.name)
 
     equal = field.type
     if get_origin(equal) is not Literal:
         equal = {int: Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)], float: Bound, str: Name}.get(equal, equal)
-    own = field.marker(FilteredBy)
-
-    def matches(entity: Any, value: list[Any], _: BaseModel) -> Condition:
-        condition: Condition = own.condition(entity, value) if own else column(entity).in_(value)
-        return condition
-
-    filters = {field.key: Filter(any_of(equal), matches, "Any of these")}
+    filters = {field.key: _equality(field, column, any_of(equal), column_type)}
     if field.type in (int, float, datetime):
-        bound = field.type if field.type is datetime else Bound
-        filters[f"{field.key}.gte"] = Filter(bound, lambda entity, value, _: column(entity) >= value, "At least")
-        filters[f"{field.key}.lte"] = Filter(bound, lambda entity, value, _: column(entity) <= value, "At most")
+        bound, bound_type = (datetime, DateTime(timezone=True)) if field.type is datetime else (Bound, Float())
+        filters[f"{field.key}.gte"] = Filter(bound, lambda entity, _, asked: column(entity) >= asked("", bound_type), "At least")
+        filters[f"{field.key}.lte"] = Filter(bound, lambda entity, _, asked: column(entity) <= asked("", bound_type), "At most")
     if field.is_nullable:
         filters[f"{field.key}.is_null"] = _null_filter(column)
     return filters
 
 
+def _equality(field: SchemaField, column: Callable[[Any], Any], type_: Any, column_type: TypeEngine[Any]) -> Filter:
+    if (own := field.marker(FilteredBy)) is not None:
+        return Filter(
+            type_,
+            lambda entity, form, _: own.condition(entity, form),
+            "Any of these",
+            form=lambda value, _: tuple(sorted(set(value))),
+            values=lambda _: {},
+        )
+    return Filter(type_, lambda entity, _, asked: column(entity) == any_(asked("", ARRAY(column_type))), "Any of these")
+
+
 def _null_filter(column: Callable[[Any], Any]) -> Filter:
     return Filter(
         bool,
-        lambda entity, value, _: column(entity).is_(None) if value else column(entity).is_not(None),
+        lambda entity, is_null, _: column(entity).is_(None) if is_null else column(entity).is_not(None),
         "Whether the value is unknown",
+        form=lambda value, _: bool(value),
+        values=lambda _: {},
     )
 
 
@@ -165,15 +245,23 @@ def _date_filters(field: SchemaField, mapper: Mapper[Any]) -> dict[str, Filter]:
     earliest, latest = (column_attribute(mapper, field.name, bound) for bound in ("earliest", "latest"))
     certainty = f"{field.key}.certainty"
 
-    def matches(entity: Any, value: str, parameters: BaseModel) -> Condition:
-        period = parse_edtf(value)
+    def matches(entity: Any, is_definite: bool, asked: Asked) -> Condition:
         first, last = getattr(entity, earliest), getattr(entity, latest)
-        if getattr(parameters, _attribute(certainty)) == "definite":
-            return and_(first >= period.earliest, last <= period.latest)
-        return and_(first <= period.latest, last >= period.earliest)
+        start, end = asked("start", Integer()), asked("end", Integer())
+        return and_(first >= start, last <= end) if is_definite else and_(first <= end, last >= start)
+
+    def days(value: str) -> dict[str, Any]:
+        period = parse_edtf(value)
+        return {"start": period.earliest, "end": period.latest}
 
     return {
-        field.key: Filter(Edtf, matches, "A date or period (EDTF) that the date falls into"),
+        field.key: Filter(
+            Edtf,
+            matches,
+            "A date or period (EDTF) that the date falls into",
+            form=lambda _, parameters: getattr(parameters, _attribute(certainty)) == "definite",
+            values=days,
+        ),
         certainty: Filter(Certainty, None, "`possible` (default): may fall into it; `definite`: certainly does"),
         f"{field.key}.is_null": _null_filter(lambda entity: getattr(entity, earliest)),
     }
@@ -181,44 +269,40 @@ def _date_filters(field: SchemaField, mapper: Mapper[Any]) -> dict[str, Filter]:
 
 def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool) -> dict[str, Filter]:
     related: type[Any] = mapper.relationships[field.name].mapper.class_
-    if not issubclass(related, Link):
+    if issubclass(related, Link):
+        return _link_filters(field, related, everything)
 
-        def column(entity: Any) -> Any:
-            """The reference, as far as the viewer knows of it."""
-            identifier, target = getattr(entity, f"{field.name}_id"), aliased(related)
-            public = None if everything else related.is_public(target)
-            if public is None:
-                return identifier
-            return select(target.id).where(target.id == identifier, public).correlate(entity).scalar_subquery()
+    def column(entity: Any) -> Any:
+        """The reference, as far as the viewer knows of it."""
+        identifier, target = getattr(entity, f"{field.name}_id"), aliased(related)
+        public = None if everything else related.is_public(target)
+        if public is None:
+            return identifier
+        return select(target.id).where(target.id == identifier, public).correlate(entity).scalar_subquery()
 
-        def refers(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-            condition: Condition = column(entity) == any_(entity_ids(related, refs))
-            return condition
+    def refers(entity: Any, _: None, asked: Asked) -> Condition:
+        return cast("Condition", column(entity) == any_(entity_ids(related, asked)))
 
-        return {
-            field.key: Filter(any_of(Ref), refers, "Any of these, by slug or id", related.__kind__),
-            f"{field.key}.is_null": _null_filter(column),
-        }
-    target: type[EntityModel] = inspect(related).relationships[related.__target__].mapper.class_
-    # One of each for all requests: SQLAlchemy finds the columns of a new alias anew.
-    link, other = aliased(related), aliased(target)
+    return {
+        field.key: Filter(any_of(Ref), refers, "Any of these, by slug or id", related.__kind__, values=ref_values),
+        f"{field.key}.is_null": _null_filter(column),
+    }
 
-    def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-        owned = getattr(link, f"{related.__owner__}_id") == entity.id
-        linked = getattr(link, f"{related.__target__}_id")
-        found = select(link.position).where(owned, linked == any_(entity_ids(target, refs)))
-        readable = None if everything else target.is_readable(other)
-        return (found if readable is None else found.where(linked == other.id, readable)).exists()
 
-    def owners(refs: list[str]) -> Select[Any]:
-        linked = getattr(link, f"{related.__target__}_id") == any_(entity_ids(target, refs))
-        found = select(getattr(link, f"{related.__owner__}_id")).where(linked)
-        return found if len(refs) == 1 and is_pair else found.distinct()
+def _link_filters(field: SchemaField, related: type[Link], everything: bool) -> dict[str, Filter]:
+    target = target_of(related)
+    other = aliased(target)
+    readable = None if everything else target.is_readable(other)
+    link = LinkTo(aliased(related), related, target, is_open=readable is None)
+
+    def links(entity: Any, _: bool, asked: Asked) -> Condition:
+        owned, linked = link.owner_id == entity.id, link.target_id == any_(entity_ids(target, asked))
+        found = select(link.link.position).where(owned, linked)
+        return (found if readable is None else found.where(link.target_id == other.id, readable)).exists()
 
     name = field.key if related.__target__ == field.name else related.__target__
-    is_pair = len(inspect(related).primary_key) == 2  # noqa: PLR2004 - owner and target
-    is_open = everything or target.is_readable(other) is None
-    spec = Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__, owners if is_open else None)
+    is_one: Callable[[Any, BaseModel], Hashable] = lambda value, _: len(value) == 1  # noqa: E731 - of the type that is wanted
+    spec = Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__, is_one, ref_values, link)
     return {_filter_name(name, field.key): spec}
 
 
@@ -227,85 +311,36 @@ def _filter_name(target: str, key: str) -> str:
     return target if key.startswith(target[:4]) else key
 
 
-def entity_ids(model: type[EntityModel], refs: list[str]) -> ColumnElement[Any]:
+def entity_ids(model: type[EntityModel], asked: Asked) -> ColumnElement[Any]:
     """Return the array of the ids that references mean: slugs (former ones too), UUIDs or country codes.
 
     An array, since PostgreSQL looks it up once and takes it for what it is, a few values of the column:
     of a subquery it assumes that it matches next to nothing.
     """
-    queries = []
-    if slugs := [ref for ref in refs if is_slug(ref)]:
-        queries.append(select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs)))
-    if ids := [identifier for ref in refs if (identifier := parse_uuid(ref))]:
-        queries.append(select(model.id).where(model.id.in_(ids)))
-    if hasattr(model, "code") and (codes := [ref for ref in refs if is_country_code(ref)]):
-        queries.append(select(model.id).where(model.code.in_(codes)))
-    if not queries:  # a country's code where no country is meant
-        queries.append(select(model.id).where(false()))
-    found = union_all(*queries) if len(queries) > 1 else queries[0]
+    found = union_all(*_entity_ids(model, asked))
     return func.array(found.scalar_subquery())
 
 
-# --- order ----------------------------------------------------------------------------------------------------------
+def entity_id(model: type[EntityModel], asked: Asked) -> ColumnElement[Any]:
+    """Return the id that the only reference means, if it means any."""
+    return union_all(*_entity_ids(model, asked)).limit(1).scalar_subquery()
 
 
-def sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
-    """Return the sortable fields: each names the mapped attributes that it orders by."""
-    return _sort_keys(model, item)
+def _entity_ids(model: type[EntityModel], asked: Asked) -> Iterator[Select[Any]]:
+    slugs = any_(asked("slugs", ARRAY(Text())))
+    yield select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug == slugs)
+    yield select(model.id).where(model.id == any_(asked("ids", ARRAY(Uuid()))))
+    if hasattr(model, "code"):
+        yield select(model.id).where(model.code == any_(asked("codes", ARRAY(Text()))))
 
 
-@cache
-def _sort_keys(model: type[EntityModel], item: type[BaseModel]) -> dict[str, tuple[str, ...]]:
-    mapper = inspect(model)
-    keys: dict[str, tuple[str, ...]] = {}
-    for field in fields_of(item):
-        if field.name in mapper.composites:
-            keys[field.key] = tuple(column_attribute(mapper, field.name, bound) for bound in ("earliest", "latest"))
-        elif field.name in mapper.column_attrs and not isinstance(mapper.column_attrs[field.name].columns[0].type, ARRAY | JSON):
-            keys[field.key] = (model.sort_attribute(field.name),)
-    return keys
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One attribute to order by."""
-
-    attribute: str
-    descending: bool
-
-    def order(self, entity: Any) -> ColumnElement[Any]:
-        """ORDER BY term of an entity."""
-        return self.ordered(getattr(entity, self.attribute))
-
-    def ordered(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """ORDER BY term: nulls last both ways."""
-        return (column.desc() if self.descending else column.asc()).nulls_last()
-
-    def after(self, column: Any, value: object) -> Condition:
-        """What comes after the value in this order."""
-        if value is None:
-            return ~true()
-        return or_(column < value if self.descending else column > value, column.is_(None))
-
-
-def parse_sort(names: list[str], keys: dict[str, tuple[str, ...]]) -> list[SortKey]:
-    """Return the attributes to order by, ending with the id: a total order."""
-    result: list[SortKey] = []
-    for name in names:
-        descending = name.startswith("-")
-        result += [SortKey(attribute, descending) for attribute in keys[name.removeprefix("-")]]
-    return [*result, SortKey("id", descending=False)]
-
-
-def keyset(entity: Any, keys: list[SortKey], values: list[Any]) -> Condition:
-    """Return the condition for the rows behind the one with these values."""
-    alternatives: list[Condition] = []
-    equal: list[Condition] = []
-    for key, value in zip(keys, values, strict=True):
-        column = getattr(entity, key.attribute)
-        alternatives.append(and_(*equal, key.after(column, value)))
-        equal.append(column.is_(None) if value is None else column == value)
-    return or_(*alternatives)
+def ref_values(refs: list[str]) -> dict[str, Any]:
+    """Return what `entity_ids` asks for; a country's code means nothing where no country is meant."""
+    return {
+        "slugs": [ref for ref in refs if is_slug(ref)],
+        "ids": [identifier for ref in refs if (identifier := parse_uuid(ref))],
+        "codes": [ref for ref in refs if is_country_code(ref)],
+    }
 
 
 # --- the parameters of a kind ---------------------------------------------------------------------------------------
@@ -337,27 +372,11 @@ def list_params(model: type[EntityModel], item: type[BaseModel], default_sort: s
     return create_model(f"{model.__name__}ListParams", __base__=ListParams, **definitions)
 
 
-def conditions(entity: Any, filters: dict[str, Filter], parameters: ListParams) -> list[Condition]:
-    """Return the conditions that the parameters make."""
-    result = [
-        spec.condition(entity, value, parameters)
-        for name, spec in filters.items()
-        if spec.condition is not None and (value := getattr(parameters, _attribute(name))) is not None
-    ]
-    if parameters.ids is not None:
-        result.append(entity.id.in_(parameters.ids))
-    return result
-
-
-def matching_ids(entity: Any, filters: dict[str, Filter], parameters: ListParams, where: list[Condition]) -> Select[Any]:
-    """Return the ids of what matches all conditions, in no order: from a link alone where that is all that is asked for."""
-    if len(where) == 1:
-        for name, spec in filters.items():
-            if spec.owners is not None and (refs := getattr(parameters, _attribute(name))) is not None:
-                return spec.owners(refs)
-    return select(entity.id).where(*where)
-
-
-def kinds_looked_up(filters: dict[str, Filter], parameters: ListParams) -> set[str]:
-    """Return the kinds whose slugs decide what the parameters match."""
-    return {spec.kind for name, spec in filters.items() if spec.kind is not None and getattr(parameters, _attribute(name)) is not None}
+def given_filters(filters: dict[str, Filter], parameters: ListParams) -> dict[str, tuple[Filter, Any]]:
+    """Return the filters that a client has given a value, in a stable order."""
+    given = {}
+    for attribute in sorted(parameters.model_fields_set):
+        name = attribute.replace("__", ".")
+        if name in filters and (value := getattr(parameters, attribute)) is not None:
+            given[name] = (filters[name], value)
+    return given

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import ColumnElement, CursorResult, Text, cast, delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import aliased
 
 from fastapi_application.core.actor import Actor, sees_unpublished
 from fastapi_application.core.errors import FieldError, MovedError, NotFoundError, SlugTakenError
@@ -79,12 +78,6 @@ def _snapshot_query(model: type[EntityModel], schema: type[BaseModel]) -> str:
     """Return the statement that renders the write document of the entity with the id `$1`."""
     body = json_object(select_json(schema, model, everything=True), within=model)
     return as_text(select(cast(body, Text)).where(model.id == literal_column("$1::uuid")))
-
-
-@cache
-def _listed(model: type[EntityModel]) -> Any:
-    """Return the alias of a kind in the queries of its lists: SQLAlchemy finds the columns of a new one anew, in milliseconds."""
-    return aliased(model)
 
 
 class Repository[M: EntityModel]:
@@ -192,9 +185,7 @@ class Repository[M: EntityModel]:
 
     async def page(self, schema: type[BaseModel], parameters: ListParams, viewer: Actor | None) -> Page:
         """Render a page: by number with a total, or by cursor."""
-        entity = _listed(self.model)
-        visible = self.visible(entity, viewer)
-        query = PageQuery(self.model, entity, schema, parameters, visible, everything=sees_unpublished(viewer))
+        query = PageQuery(self.model, schema, parameters, everything=sees_unpublished(viewer))
         return await (query.numbered(self.session) if parameters.cursor is None else query.after_cursor(self.session))
 
     # --- slugs ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from fastapi_application.core.dates import parse_edtf
 from fastapi_application.crud.fields import SchemaField, fields_of
-from fastapi_application.crud.list_query import sort_keys
+from fastapi_application.crud.order import sort_keys
 from tests.contract.kinds import ICAO, KINDS, SERVICES, is_date, make_variety
 from tests.support.application import assert_problem, body
 

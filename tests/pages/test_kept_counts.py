@@ -70,7 +70,7 @@ async def differences(db: Connection) -> dict[str, Any]:
         if kept != there:
             wrong[source] = set(kept.items()) ^ set(there.items())
     for link in _links():
-        owner_table = inspect(link).relationships[link.__owner__].mapper.local_table.name
+        owner_table = inspect(link).relationships[link.__owner__].mapper.class_.__tablename__
         # Names from the models.
         names = f"SELECT count(*) FROM {link.__tablename__} AS l JOIN {owner_table} AS o ON o.id = l.{link.__owner__}_id"  # noqa: S608
         if unequal := await db.fetchval(f"{names} WHERE l.sort_name <> o.sort_name"):
@@ -94,7 +94,7 @@ async def test_a_table_that_a_new_column_is_counted_by_has_its_triggers(source: 
 
 @pytest.mark.parametrize("link", _links(), ids=lambda link: link.__tablename__)
 async def test_a_new_link_takes_the_name_of_its_owner(link: type[Link], db: Connection) -> None:
-    owner = inspect(link).relationships[link.__owner__].mapper.local_table.name
+    owner = inspect(link).relationships[link.__owner__].mapper.class_.__tablename__
     has = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2"
     assert await db.fetchval(has, link.__tablename__, "take_name")
     assert f"'{link.__tablename__}', '{link.__owner__}_id'" in await db.fetchval(has, owner, "rename_in_links")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 
-from fastapi_application.crud.list_query import MAX_DEPTH, entity_ids
+from fastapi_application.crud.list_query import MAX_DEPTH, entity_ids, ref_values
 from fastapi_application.encyclopedia.countries.models import Country
 from fastapi_application.encyclopedia.pages.search.models import SearchDocument
 from fastapi_application.encyclopedia.pages.timeline.models import TimelineEvent
@@ -32,7 +32,8 @@ def conditions(earliest: int | None, latest: int | None, kinds: list[str] | None
     if kinds:
         where.append(TimelineEvent.kind.in_(kinds) | TimelineEvent.event.in_(kinds))
     if countries is not None:
-        where.append(SearchDocument.country_ids.overlap(entity_ids(Country, countries)))
+        refs = ref_values(countries)
+        where.append(SearchDocument.country_ids.overlap(entity_ids(Country, lambda part, type_: literal(refs[part], type_))))
     return where
 
 
