@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import asyncpg
 import pytest
 import structlog
+import uvloop
 
 from fastapi_application.core.actor import Role
 from fastapi_application.core.config import get_settings
@@ -21,7 +22,8 @@ from tests.support.images import image_row
 from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from asyncio import AbstractEventLoop
 
     import httpx
 
@@ -53,6 +55,11 @@ _SETTINGS = {
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
 }
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Run on the loop that the service runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def _log_plainly() -> None:
