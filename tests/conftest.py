@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
@@ -22,8 +24,7 @@ from tests.support.images import image_row
 from tests.support.servers import create_database, migrate, mutex, run_directory, use_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncIterator, Iterator
 
     import httpx
 
@@ -57,9 +58,14 @@ _SETTINGS = {
 }
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
-    """Run on the loop that the service runs on."""
-    return {"uvloop": uvloop.new_event_loop}
+def pytest_configure() -> None:
+    """Run on the loop that the service runs on.
+
+    Not by the hook of pytest-asyncio: fixtures of the session would be made anew for each test that is no coroutine.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.14 on
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def _log_plainly() -> None:

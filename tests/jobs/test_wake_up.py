@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -178,7 +179,7 @@ async def test_whoever_stops_listening_in_the_midst_of_messages_leaves_nothing_o
         for turns in range(40):
             wake = asyncio.Event()
             async with listening(own_broker, wake):
-                await until(lambda: _has_woken(sender, wake))
+                await until(partial(_has_woken, sender, wake))
                 for _ in range(turns):
                     await asyncio.sleep(0)
         gc.collect()
