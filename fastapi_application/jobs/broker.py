@@ -37,7 +37,8 @@ class _WakeUpBroker(RedisStreamBroker):
         """Yield what is sent, to one of the listeners each."""
         async with Redis(connection_pool=self.connection_pool) as client:
             while True:
-                found = await client.xreadgroup(QUEUE, self.consumer_name, {QUEUE: ">"}, count=_KEPT_WAKE_UPS, block=self.block, noack=True)
+                read = client.xreadgroup(QUEUE, self.consumer_name, {QUEUE: ">"}, count=_KEPT_WAKE_UPS, block=self.block, noack=True)
+                found: Any = await read
                 for _, messages in found or ():
                     for _, fields in messages:
                         yield fields[b"data"]
