@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from fastapi_pagination import Params
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
-from sqlalchemy import JSON, ColumnElement, and_, false, func, inspect, or_, select, true
+from sqlalchemy import JSON, ColumnElement, Select, and_, any_, false, func, inspect, or_, select, true, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
@@ -87,6 +87,8 @@ class Filter:
     description: str = ""
     kind: str | None = None
     """The kind in which the condition looks up what the client names."""
+    owners: Callable[[list[str]], Select[Any]] | None = None
+    """The ids of all that match, without a look at the entities themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
             return select(target.id).where(target.id == identifier, public).correlate(entity).scalar_subquery()
 
         def refers(entity: Any, refs: list[str], _: BaseModel) -> Condition:
-            condition: Condition = column(entity).in_(entity_ids(related, refs))
+            condition: Condition = column(entity) == any_(entity_ids(related, refs))
             return condition
 
         return {
@@ -204,12 +206,20 @@ def _relation_filters(field: SchemaField, mapper: Mapper[Any], everything: bool)
     def links(entity: Any, refs: list[str], _: BaseModel) -> Condition:
         owned = getattr(link, f"{related.__owner__}_id") == entity.id
         linked = getattr(link, f"{related.__target__}_id")
-        found = select(link.position).where(owned, linked.in_(entity_ids(target, refs)))
+        found = select(link.position).where(owned, linked == any_(entity_ids(target, refs)))
         readable = None if everything else target.is_readable(other)
         return (found if readable is None else found.where(linked == other.id, readable)).exists()
 
+    def owners(refs: list[str]) -> Select[Any]:
+        linked = getattr(link, f"{related.__target__}_id") == any_(entity_ids(target, refs))
+        found = select(getattr(link, f"{related.__owner__}_id")).where(linked)
+        return found if len(refs) == 1 and is_pair else found.distinct()
+
     name = field.key if related.__target__ == field.name else related.__target__
-    return {_filter_name(name, field.key): Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__)}
+    is_pair = len(inspect(related).primary_key) == 2  # noqa: PLR2004 - owner and target
+    is_open = everything or target.is_readable(other) is None
+    spec = Filter(any_of(Ref), links, "Any of these, by slug or id", target.__kind__, owners if is_open else None)
+    return {_filter_name(name, field.key): spec}
 
 
 def _filter_name(target: str, key: str) -> str:
@@ -217,8 +227,12 @@ def _filter_name(target: str, key: str) -> str:
     return target if key.startswith(target[:4]) else key
 
 
-def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
-    """Return the query of the ids that references mean: slugs (former ones too), UUIDs or country codes."""
+def entity_ids(model: type[EntityModel], refs: list[str]) -> ColumnElement[Any]:
+    """Return the array of the ids that references mean: slugs (former ones too), UUIDs or country codes.
+
+    An array, since PostgreSQL looks it up once and takes it for what it is, a few values of the column:
+    of a subquery it assumes that it matches next to nothing.
+    """
     queries = []
     if slugs := [ref for ref in refs if is_slug(ref)]:
         queries.append(select(EntitySlug.entity_id).where(EntitySlug.kind == model.__kind__, EntitySlug.slug.in_(slugs)))
@@ -227,8 +241,9 @@ def entity_ids(model: type[EntityModel], refs: list[str]) -> Any:
     if hasattr(model, "code") and (codes := [ref for ref in refs if is_country_code(ref)]):
         queries.append(select(model.id).where(model.code.in_(codes)))
     if not queries:  # a country's code where no country is meant
-        return select(model.id).where(false())
-    return queries[0].union_all(*queries[1:]) if len(queries) > 1 else queries[0]
+        queries.append(select(model.id).where(false()))
+    found = union_all(*queries) if len(queries) > 1 else queries[0]
+    return func.array(found.scalar_subquery())
 
 
 # --- order ----------------------------------------------------------------------------------------------------------
@@ -334,12 +349,15 @@ def conditions(entity: Any, filters: dict[str, Filter], parameters: ListParams) 
     return result
 
 
+def matching_ids(entity: Any, filters: dict[str, Filter], parameters: ListParams, where: list[Condition]) -> Select[Any]:
+    """Return the ids of what matches all conditions, in no order: from a link alone where that is all that is asked for."""
+    if len(where) == 1:
+        for name, spec in filters.items():
+            if spec.owners is not None and (refs := getattr(parameters, _attribute(name))) is not None:
+                return spec.owners(refs)
+    return select(entity.id).where(*where)
+
+
 def kinds_looked_up(filters: dict[str, Filter], parameters: ListParams) -> set[str]:
     """Return the kinds whose slugs decide what the parameters match."""
     return {spec.kind for name, spec in filters.items() if spec.kind is not None and getattr(parameters, _attribute(name)) is not None}
-
-
-def count_up_to(entity: Any, where: list[Condition], limit: int) -> ColumnElement[int]:
-    """Count the matching rows, but no more than `limit` of them."""
-    rows = select(entity.id).where(*where).limit(limit).subquery()
-    return select(func.count()).select_from(rows).scalar_subquery()

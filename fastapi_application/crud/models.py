@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import BigInteger, Computed, DateTime, ForeignKey, Identity, Index, Integer, SmallInteger, Text, func
+from sqlalchemy import BigInteger, Computed, DateTime, ForeignKey, Identity, Index, Integer, SmallInteger, Text, func, text
 from sqlalchemy.orm import Composite, Mapped, composite, declared_attr, mapped_column
 
 from fastapi_application.core.dates import EdtfDate
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # among the E, "de Havilland" among the D. PostgreSQL builds without ICU have no collation that does this.
 _SORT_KEY = r"regexp_replace(normalize(lower({column}), NFKD), '[\u0300-\u036f]', '', 'g')"
 
+BY_TRIGGER = {"by_trigger": True}
+"""Marks a column that only triggers write."""
 _KINDS: dict[str, type[EntityModel]] = {}
 
 
@@ -109,6 +111,21 @@ class Link(Base):
     __target__: ClassVar[str]
 
     position: Mapped[int] = mapped_column(SmallInteger, sort_order=50)
+    sort_name: Mapped[str] = mapped_column(Text(collation="C"), server_default=text("''"), info=BY_TRIGGER, sort_order=60)
+    """What the owner's name sorts by: the first that refer to an entity stand together in the index."""
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Index]:
+        """Return the index by which an entity finds what refers to it."""
+        target = f"{cls.__target__}_id"
+        return (Index(f"ix_{cls.__tablename__}_{target}_sort_name", target, "sort_name", f"{cls.__owner__}_id"),)
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        """Do not ask for what the trigger wrote: nobody reads it from here."""
+        return {"eager_defaults": False}
 
 
 class EntitySlug(Base):
@@ -133,6 +150,20 @@ class EntityCount(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     kind: Mapped[str] = mapped_column(Text, index=True)
+    total: Mapped[int] = mapped_column(BigInteger)
+    public: Mapped[int] = mapped_column(BigInteger)
+
+
+class GroupCount(Base):
+    """How many rows have a value in a column (`aircraft_country.country_id`): the sum of its rows here (`maintain_group_count`)."""
+
+    __tablename__ = "group_count"
+    __table_args__ = (Index(None, "source", "value", postgresql_include=["total", "public"]),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    value: Mapped[str] = mapped_column(Text)
+    """Empty for the rows that have none."""
     total: Mapped[int] = mapped_column(BigInteger)
     public: Mapped[int] = mapped_column(BigInteger)
 
@@ -164,9 +195,9 @@ def owned_by(table: str) -> Any:
 
 def links_to(table: str) -> Any:
     """Foreign key of a link to the other entity: it cannot be deleted while the link is there."""
-    return mapped_column(ForeignKey(f"{table}.id"), primary_key=True, index=True, sort_order=-9)
+    return mapped_column(ForeignKey(f"{table}.id"), primary_key=True, sort_order=-9)
 
 
-def refers_to(table: str) -> Any:
+def refers_to(table: str, *, index: bool = True) -> Any:
     """Foreign key of an entity to another: it cannot be deleted while this one refers to it."""
-    return mapped_column(ForeignKey(f"{table}.id"), index=True)
+    return mapped_column(ForeignKey(f"{table}.id"), index=index)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
+    any_,
     cast,
     column,
     func,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     literal_column,
     select,
     table,
+    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -35,13 +37,14 @@ from fastapi_application.crud.counts import kept_count
 from fastapi_application.crud.cursor import decode_cursor, encode_cursor
 from fastapi_application.crud.list_query import (
     MAX_DEPTH,
+    Filter,
     ListParams,
     SortKey,
     conditions,
-    count_up_to,
     filters_of,
     keyset,
     kinds_looked_up,
+    matching_ids,
     parse_sort,
     sort_keys,
 )
@@ -49,6 +52,8 @@ from fastapi_application.crud.models import EntityModel
 from fastapi_application.crud.read_query import as_text, json_list, select_json, utc_text
 
 PAGE = "page"
+FEW = 2000
+"""So many rows are fetched and sorted; of more, the first are found by walking through all in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,14 @@ class PageQuery:
     visible: Sequence[ColumnElement[bool]]
     everything: bool
 
+    @property
+    def _known_filters(self) -> dict[str, Filter]:
+        return filters_of(self.model, self.schema, everything=self.everything)
+
     @cached_property
     def filters(self) -> list[ColumnElement[bool]]:
         """What the client asked for."""
-        return conditions(self.entity, filters_of(self.model, self.schema, everything=self.everything), self.parameters)
+        return conditions(self.entity, self._known_filters, self.parameters)
 
     @cached_property
     def keys(self) -> list[SortKey]:
@@ -96,8 +105,10 @@ class PageQuery:
             raise ValidationFailedError(errors=[FieldError("/query/page", "page_too_deep", detail)])
         where = [*self.filters, *self.visible]
         raw = self.parameters.to_raw_params().as_limit_offset()
-        page_rows, items_column = self._items(self._rows(where, raw.limit, raw.offset))
-        items, total = (await session.execute(select(items_column, self._total(where)).add_cte(page_rows))).one()
+        matching = self._matching(where, MAX_DEPTH + 1)
+        page_rows, items_column = self._items(self._rows(where, matching, raw.limit, raw.offset))
+        total_column = self._total(where) if matching is None else _count(matching)
+        items, total = (await session.execute(select(items_column, total_column).add_cte(page_rows))).one()
         exact = not self.filters or total <= MAX_DEPTH
         shown = total if exact else MAX_DEPTH
         pages = -(-shown // size)
@@ -119,25 +130,17 @@ class PageQuery:
             values = self._typed(decode_cursor(self.parameters.cursor, self._scope))
             where.append(keyset(self.entity, self.keys, values))
         # One row more than the page tells whether there is another page.
-        found = self._rows(where, size + 1).subquery()
-        last = select(*self._key_values(found)).order_by(found.c.n).offset(size - 1).limit(1)
-        page_rows, items_column = self._items(self._rows(where, size))
-        items, count, values = (
-            await session.execute(
-                select(
-                    items_column,
-                    select(func.count()).select_from(found).scalar_subquery(),
-                    cast(json_list(last), Text),
-                ).add_cte(page_rows),
-            )
-        ).one()
+        found = self._rows(where, self._matching(where, FEW + 1), size + 1).cte("found")
+        last = select(*self._key_values(found)).where(found.c.n == size)
+        page_rows, items_column = self._items(select(found).where(found.c.n <= size))
+        columns = (items_column, _count(found), cast(json_list(last), Text))
+        items, count, values = (await session.execute(select(*columns).add_cte(page_rows))).one()
         cursor = encode_cursor(list(orjson.loads(values)[0].values()), self._scope) if count > size else None
         return self._page(_envelope(items, {"size": size, "next_cursor": cursor}), has_next=cursor is not None, next_cursor=cursor)
 
     def _page(self, body: bytes, *, has_next: bool, next_cursor: str | None = None) -> Page:
         def tags() -> frozenset[str]:
-            filters = filters_of(self.model, self.schema, everything=self.everything)
-            others = kinds_looked_up(filters, self.parameters) | included_tags(self.model, self._shown("include"))
+            others = kinds_looked_up(self._known_filters, self.parameters) | included_tags(self.model, self._shown("include"))
             return tags_of_page(self.model, self.schema, body, others)
 
         return Page(body, has_next, tags, next_cursor)
@@ -148,14 +151,27 @@ class PageQuery:
         given = self.parameters.model_dump_json(exclude={"cursor", "size", "page", "fields", "include"}, exclude_none=True)
         return f"{self.model.__kind__}?{given}"
 
-    def _rows(self, where: list[ColumnElement[bool]], limit: int | None, offset: int | None = None) -> Select[Any]:
+    def _matching(self, where: list[ColumnElement[bool]], limit: int) -> CTE | None:
+        """The ids of what a client asked for, in no order and up to a number; None where that is everything."""
+        if not self.filters:
+            return None
+        return matching_ids(self.entity, self._known_filters, self.parameters, where).limit(limit).cte("matching")
+
+    def _rows(self, where: list[ColumnElement[bool]], matching: CTE | None, limit: int | None, offset: int | None = None) -> Select[Any]:
         """The ids of a page with their numbers, and with the values that they are ordered by.
 
         Numbered is what the page has, not all that matches: PostgreSQL would sort the whole of it.
         """
         columns = [getattr(self.entity, key.attribute).label(f"k{index}") for index, key in enumerate(self.keys)]
-        matching = select(self.entity.id, *columns).where(*where).order_by(*(key.order(self.entity) for key in self.keys))
-        page = matching.limit(limit).offset(offset).subquery()
+        ordered = select(self.entity.id, *columns).order_by(*(key.order(self.entity) for key in self.keys)).limit(limit).offset(offset)
+        if matching is None:
+            page = ordered.where(*where).subquery()
+        else:
+            # Of many, the first are found by walking through all in their order. One plan serves all values,
+            # and PostgreSQL cannot tell before how many there will be.
+            is_few = _count(matching) <= FEW
+            few = ordered.where(self.entity.id == any_(func.array(select(*matching.c).scalar_subquery())), is_few)
+            page = union_all(few, ordered.where(*where, ~is_few)).subquery()
         order = [key.ordered(page.c[f"k{index}"]) for index, key in enumerate(self.keys)]
         return select(page, func.row_number().over(order_by=order).label("n"))
 
@@ -168,8 +184,7 @@ class PageQuery:
         return frozenset(getattr(self.parameters, parameter, None) or ())
 
     def _total(self, where: list[ColumnElement[bool]]) -> ColumnElement[int]:
-        if self.filters:
-            return count_up_to(self.entity, where, MAX_DEPTH + 1)
+        """The number of all, as far as they are visible."""
         exact = select(func.count()).select_from(self.entity).where(*where).scalar_subquery()
         if self.visible and not self.model.is_public_by_itself:
             return exact
@@ -194,6 +209,10 @@ def _items_sql(
     columns = select_json(schema, entity, everything=everything, only=only, include=include)
     items = cast(json_list(select(*columns).select_from(entity).join(rows, rows.c.id == entity.id).order_by(rows.c.n)), Text)
     return as_text(items)
+
+
+def _count(rows: CTE) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def _from_json(value: Any, python_type: type) -> Any:

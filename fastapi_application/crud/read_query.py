@@ -19,6 +19,7 @@ from sqlalchemy import ClauseElement, ColumnElement, Label, Select, func, inspec
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, RelationshipProperty, aliased
 
+from fastapi_application.crud.counts import kept_group_count
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.models import EntityModel, Link
 from fastapi_application.crud.schemas import Reference
@@ -74,6 +75,11 @@ class Reverse:
         if public is not None and not everything:
             conditions.append(public)
         return row, owner, conditions
+
+    @property
+    def source(self) -> str:
+        """The column that refers, with its table."""
+        return f"{self.model.__tablename__}.{self.attribute}_id"
 
 
 @dataclass(frozen=True)
@@ -254,10 +260,15 @@ def _reverse_list(reverse: Reverse, field: SchemaField, entity: Any, everything:
         raise TypeError(message)
     columns = [_column(nested, owner if hasattr(owner, nested.name) else row, everything).label(nested.key) for nested in fields_of(schema)]
     model = inspect(owner).class_
-    label = getattr(owner, model.sort_attribute(model.__label__))
-    return json_list(select(*columns).where(*conditions).order_by(label, owner.id).limit(REVERSE_LIST_LENGTH), entity)
+    # A link knows by which name its owner sorts: the first twenty stand together in an index.
+    order = row.sort_name if issubclass(reverse.model, Link) else getattr(owner, model.sort_attribute(model.__label__))
+    return json_list(select(*columns).where(*conditions).order_by(order, owner.id).limit(REVERSE_LIST_LENGTH), entity)
 
 
 def _reverse_count(reverse: Reverse, entity: Any, everything: bool) -> ColumnElement[int]:
-    row, _, conditions = reverse.rows(entity, everything=everything)
-    return select(func.count()).select_from(row).where(*conditions).correlate(entity).scalar_subquery()
+    row, owner, conditions = reverse.rows(entity, everything=everything)
+    exact = select(func.count()).select_from(row).where(*conditions).correlate(entity).scalar_subquery()
+    model = inspect(owner).class_
+    if not everything and model.is_public(owner) is not None and not model.is_public_by_itself:
+        return exact
+    return kept_group_count(reverse.source, entity.id, exact, public=not everything)

@@ -74,7 +74,8 @@ def _merge(existing: Link | None, new: Link, position: int) -> Link:
     new.position = position
     if existing is None:
         return new
+    kept = {f"{type(new).__owner__}_id", "sort_name"}
     for prop in inspect(type(new)).column_attrs:
-        if prop.key != f"{type(new).__owner__}_id" and getattr(existing, prop.key) != getattr(new, prop.key):
+        if prop.key not in kept and getattr(existing, prop.key) != getattr(new, prop.key):
             setattr(existing, prop.key, getattr(new, prop.key))
     return existing

@@ -31,7 +31,7 @@ def tables(*, everything: bool) -> list[Table]:
 
 def columns(table: Table) -> list[Column[Any]]:
     """Return the columns that are carried: all that PostgreSQL does not compute."""
-    return [column for column in table.columns if column.computed is None]
+    return [column for column in table.columns if column.computed is None and not column.info.get("by_trigger")]
 
 
 def rows(table: Table, *, everything: bool) -> Select[Any]:

@@ -50,9 +50,20 @@ async def without_indexes_of_search(connection: asyncpg.Connection[asyncpg.Recor
     await connection.execute("VACUUM ANALYZE")
 
 
+@asynccontextmanager
+async def without_search(connection: asyncpg.Connection[asyncpg.Record]) -> AsyncIterator[None]:
+    """Leave what is found to `COPY_SEARCH`: all else follows by its triggers."""
+    tables = ("aircraft", "article", "aircraft_country")
+    for table in tables:
+        await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER search_insert")
+    yield
+    for table in tables:
+        await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER search_insert")
+
+
 async def multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Copy aircraft with their countries, and articles, under names with a number."""
-    async with without_indexes_of_search(connection):
+    async with without_indexes_of_search(connection), without_search(connection):
         await _multiply(connection)
 
 
@@ -62,17 +73,13 @@ async def _multiply(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         await connection.execute(f"""
             CREATE TEMPORARY TABLE made AS
             SELECT gen_random_uuid() AS id, source.id AS source, n FROM {table} AS source, generate_series(1, {copies - 1}) AS n;
-            ALTER TABLE {table} DISABLE TRIGGER USER;
             INSERT INTO {table} (id, slug, {label}, {columns})
             SELECT made.id, slug || '-' || n, {label} || ' ' || n, {columns} FROM made JOIN {table} AS t ON t.id = made.source;
-            ALTER TABLE {table} ENABLE TRIGGER USER;
             {COPY_SEARCH}
         """)  # noqa: S608 - names from above
         if table == "aircraft":
             await connection.execute("""
-                ALTER TABLE aircraft_country DISABLE TRIGGER USER;
                 INSERT INTO aircraft_country (aircraft_id, country_id, position)
-                SELECT made.id, country_id, position FROM made JOIN aircraft_country AS link ON link.aircraft_id = made.source;
-                ALTER TABLE aircraft_country ENABLE TRIGGER USER
+                SELECT made.id, country_id, position FROM made JOIN aircraft_country AS link ON link.aircraft_id = made.source
             """)
         await connection.execute("DROP TABLE made")

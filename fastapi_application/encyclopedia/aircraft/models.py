@@ -34,6 +34,10 @@ class Aircraft(EntityModel):
             "id",
         ),
         Index("ix_aircraft_max_speed_kmh", "max_speed_kmh"),
+        Index("ix_aircraft_max_speed_kmh_descending", text("max_speed_kmh DESC NULLS LAST"), "id"),
+        Index("ix_aircraft_updated_at", text("updated_at DESC NULLS LAST"), "id"),
+        Index(None, "category", "id"),
+        Index(None, "design_bureau_id", "sort_name", "id"),
     )
 
     name: Mapped[str] = mapped_column(Text)
@@ -72,7 +76,7 @@ class Aircraft(EntityModel):
     disputed: Mapped[dict[str, list[str]]] = mapped_column(JSON)
     sources: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
 
-    design_bureau_id: Mapped[uuid.UUID | None] = refers_to("design_bureau")
+    design_bureau_id: Mapped[uuid.UUID | None] = refers_to("design_bureau", index=False)
     design_bureau: Mapped[DesignBureau | None] = relationship(lazy="raise")
     countries: Mapped[list[AircraftCountry]] = relationship(
         back_populates="aircraft", cascade="all, delete-orphan", order_by="AircraftCountry.position", lazy="raise"

@@ -35,6 +35,8 @@ class Article(EntityModel):
         CheckConstraint("translation_of_id <> id", name="translation_of"),
         Index("ix_article_published_at", text("published_at DESC NULLS LAST"), "id"),
         Index("ix_article_updated_at", text("updated_at DESC NULLS LAST"), "id"),
+        Index(None, "status", "category", "id"),
+        Index(None, "translation_of_id", "sort_name", "id"),
     )
 
     title: Mapped[str] = mapped_column(Text)
@@ -47,7 +49,7 @@ class Article(EntityModel):
     meta_description: Mapped[str | None] = mapped_column(Text)
     keywords: Mapped[list[str]] = mapped_column(ARRAY(Text))
     sources: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
-    status: Mapped[str] = mapped_column(Text, index=True)
+    status: Mapped[str] = mapped_column(Text)
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     archived_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     pending_number: Mapped[int | None] = mapped_column(Integer)
@@ -57,7 +59,7 @@ class Article(EntityModel):
     """When what waits is to be published."""
     rejection: Mapped[str | None] = mapped_column(Text)
     """Why what waits was sent back."""
-    translation_of_id: Mapped[uuid.UUID | None] = refers_to("article")
+    translation_of_id: Mapped[uuid.UUID | None] = refers_to("article", index=False)
     translation_of: Mapped[Article | None] = relationship(remote_side="Article.id", lazy="raise")
     tags: Mapped[list[ArticleTag]] = relationship(
         back_populates="article", cascade="all, delete-orphan", order_by="ArticleTag.position", lazy="raise"

@@ -18,17 +18,22 @@ RENDERS = ("aircraft", "articles", "countries", "design-bureaus", "designers", "
 
 # A group of those without a value makes each list add up to the total; only an aircraft of several countries counts twice.
 _AIRCRAFT = text("""
+    WITH counted AS (
+        SELECT substr(source, strpos(source, '.') + 1) AS by, nullif(value, '') AS value, CAST(sum(total) AS bigint) AS count
+        FROM group_count
+        WHERE source IN ('aircraft.decade', 'aircraft.category', 'aircraft.engine_type', 'aircraft_country.country_id')
+        GROUP BY source, value HAVING sum(total) > 0
+    )
     SELECT json_build_object(
         'total', (SELECT CAST(sum(total) AS bigint) FROM entity_count WHERE kind = 'aircraft'),
-        'by_decade', ARRAY(SELECT json_build_object('value', lpad(CAST(decade AS text), 4, '0') || 's', 'count', count(*))
-            FROM search_document WHERE kind = 'aircraft' GROUP BY decade ORDER BY decade NULLS LAST),
+        'by_decade', ARRAY(SELECT json_build_object('value', lpad(value, 4, '0') || 's', 'count', count)
+            FROM counted WHERE by = 'decade' ORDER BY CAST(value AS integer) NULLS LAST),
         'by_country', ARRAY(SELECT json_build_object('value', code, 'name', country.name, 'count', count)
-            FROM (SELECT country_id, count(*) AS count FROM aircraft_country GROUP BY country_id) AS counted
-            JOIN country ON country.id = country_id ORDER BY count DESC, code),
-        'by_category', ARRAY(SELECT json_build_object('value', category, 'count', count(*))
-            FROM aircraft GROUP BY category ORDER BY count(*) DESC, category),
-        'by_engine_type', ARRAY(SELECT json_build_object('value', engine_type, 'count', count(*))
-            FROM aircraft GROUP BY engine_type ORDER BY count(*) DESC, engine_type NULLS LAST)
+            FROM counted JOIN country ON by = 'country_id' AND CAST(country.id AS text) = value ORDER BY count DESC, code),
+        'by_category', ARRAY(SELECT json_build_object('value', value, 'count', count)
+            FROM counted WHERE by = 'category' ORDER BY count DESC, value),
+        'by_engine_type', ARRAY(SELECT json_build_object('value', value, 'count', count)
+            FROM counted WHERE by = 'engine_type' ORDER BY count DESC, value NULLS LAST)
     )
 """)
 

@@ -32,7 +32,7 @@ def conditions(earliest: int | None, latest: int | None, kinds: list[str] | None
     if kinds:
         where.append(TimelineEvent.kind.in_(kinds) | TimelineEvent.event.in_(kinds))
     if countries is not None:
-        where.append(SearchDocument.country_ids.overlap(func.array(entity_ids(Country, countries).scalar_subquery())))
+        where.append(SearchDocument.country_ids.overlap(entity_ids(Country, countries)))
     return where
 
 
