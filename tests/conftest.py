@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 import pytest
 import structlog
+import uvloop
 
 from fastapi_application.core.actor import Role
 from fastapi_application.core.config import get_settings
@@ -53,6 +56,16 @@ _SETTINGS = {
     "ACCESS_TOKEN__RESET_PASSWORD_TOKEN_SECRET": "0123456789abcdef-reset-0123456789abcdef",
     "ACCESS_TOKEN__VERIFICATION_TOKEN_SECRET": "0123456789abcdef-verify-0123456789abcdef",
 }
+
+
+def pytest_configure() -> None:
+    """Run on the loop that the service runs on.
+
+    Not by the hook of pytest-asyncio: fixtures of the session would be made anew for each test that is no coroutine.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.14 on
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def _log_plainly() -> None:

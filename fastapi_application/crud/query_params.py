@@ -38,6 +38,22 @@ def query_of(model: type[BaseModel]) -> Any:
 
 def documented_query(model: type[BaseModel]) -> dict[str, Any]:
     """Return what FastAPI itself would say in OpenAPI of a route with these parameters, for its `openapi_extra`."""
+    return _Documented(model)
+
+
+class _Documented(dict[str, Any]):
+    """Worked out when the document is: whoever starts a command or a worker would wait half a second for the lists of all kinds."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        super().__init__(parameters=[])
+        self._model = model
+
+    def items(self) -> Any:
+        self["parameters"] = self["parameters"] or _parameters(self._model)
+        return super().items()
+
+
+def _parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
     router = APIRouter()
 
     @router.get("/")
@@ -45,7 +61,8 @@ def documented_query(model: type[BaseModel]) -> dict[str, Any]:
         """Say what it takes."""
 
     document = get_openapi(title="", version="", openapi_version="3.1.0", routes=router.routes)
-    return {"parameters": document["paths"]["/"]["get"]["parameters"]}
+    parameters: list[dict[str, Any]] = document["paths"]["/"]["get"]["parameters"]
+    return parameters
 
 
 def _takes_several(annotation: Any) -> bool:

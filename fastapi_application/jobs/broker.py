@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from taskiq.kicker import AsyncKicker
@@ -12,9 +13,9 @@ from taskiq_redis import RedisStreamBroker
 from fastapi_application.redis_conf.redis import connection_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
-    from taskiq import AsyncBroker
+    from taskiq import AckableMessage, AsyncBroker
 
     from fastapi_application.core.config import Settings
 
@@ -24,6 +25,23 @@ CONNECT_TIMEOUT_S = 1.0
 # Longer than a worker's blocking read, which takes 2 s when there is nothing.
 SOCKET_TIMEOUT_S = 5.0
 _KEPT_WAKE_UPS = 100
+
+
+class _WakeUpBroker(RedisStreamBroker):
+    """Takes a message once, in one round trip: none waits for an acknowledgement, so there is none to claim from the dead.
+
+    The listening of the library looks for such messages after each one, through a pipeline that a cancelled listener leaves open.
+    """
+
+    async def listen(self) -> AsyncGenerator[AckableMessage | bytes, None]:  # type: ignore[override] # as the base of all brokers has it
+        """Yield what is sent, to one of the listeners each."""
+        async with Redis(connection_pool=self.connection_pool) as client:
+            while True:
+                read = client.xreadgroup(QUEUE, self.consumer_name, {QUEUE: ">"}, count=_KEPT_WAKE_UPS, block=self.block, noack=True)
+                found: Any = await read
+                for _, messages in found or ():
+                    for _, fields in messages:
+                        yield fields[b"data"]
 
 
 def create_broker(settings: Settings) -> AsyncBroker:
@@ -50,11 +68,11 @@ async def send_wake_up(broker: AsyncBroker) -> None:
 
 
 def _redis(arguments: dict[str, Any]) -> AsyncBroker:
-    return RedisStreamBroker(
+    return _WakeUpBroker(
         **arguments,
         queue_name=QUEUE,
         consumer_group_name=QUEUE,
-        # One name for all: messages are acknowledged at once, and each name would stay in Redis for ever.
+        # One name for all: nothing waits under it, and each name would stay in Redis for ever.
         consumer_name="worker",
         # From the oldest message on, where the group is new: Redis was emptied, and somebody was quicker than we.
         consumer_id="0",

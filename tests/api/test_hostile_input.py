@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, get_origin
 import pytest
 
 from fastapi_application.core.actor import Role
+from fastapi_application.core.errors import MalformedJsonError
 from fastapi_application.core.limits import max_body_bytes
+from fastapi_application.crud.bodies import parse_json
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.service import EntityService
 from tests.factories.registry import FACTORIES
@@ -66,7 +68,8 @@ VALUES = {
     "object with a NUL key": r'{"\u0000": "\u0000"}',
     "object with a surrogate key": r'{"\ud800": ["\ud800"]}',
     "object with nulls": '{"id": null, "slug": null}',
-    "object with numbers": '{"id": 1e999, "slug": 10, "code": NaN}',
+    "object with large numbers": '{"id": 1e999, "slug": 10, "code": 1e999}',
+    "object with NaN": '{"id": 1, "slug": 10, "code": NaN}',
     "deep": "[" * 500 + "]" * 500,
     "too deep": "[" * 100_000 + "]" * 100_000,
     "not closed": "[" * 100_000,
@@ -75,8 +78,20 @@ VALUES = {
     "a second document": "1} {",
 }
 
+
+def _is_json(value: str) -> bool:
+    try:
+        parse_json(f'{{"field": {value}}}'.encode())
+    except MalformedJsonError:
+        return False
+    return True
+
+
+JSON_VALUES = {what: value for what, value in VALUES.items() if _is_json(value)}
+"""What fields get to see; the others are 400 on every operation that reads JSON, whatever field they stand in."""
+
 # Those that are also put inside lists and objects.
-NESTED = ("nul", "lone surrogate", "long", "10^400", "1e999", "NaN", "null", "list", "object", "object with numbers")
+NESTED = ("nul", "lone surrogate", "long", "10^400", "1e999", "null", "list", "object", "object with large numbers")
 
 TEXTS = {
     "nul": "%00",
@@ -175,8 +190,8 @@ async def test_hostile_paths(operation: Operation, attacker: Attacker) -> None:
 async def test_hostile_queries(operation: Operation, attacker: Attacker) -> None:
     body = _valid_body(operation)
     for what, text in TEXTS.items():
-        await attacker.send(f"a parameter {what}", query=f"{text}=1", **body)
-        await attacker.send(f"an unknown parameter with {what}", query=f"nonsense={text}", **body)
+        # Both in one: of several unknown parameters each is looked at, and named.
+        await attacker.send(f"a parameter {what}, and an unknown one with it", query=f"{text}=1&nonsense={text}", **body)
     for query in ("&&==&", "=", "%", "a;b", "%00=%00", "&".join(f"p{index}=1" for index in range(900))):
         await attacker.send("a strange query", query=query, **body)
     await attacker.send("too long a query", query="q=" + "a" * 20_000, status=414)
@@ -201,7 +216,7 @@ async def test_hostile_values_of_each_parameter(operation: Operation, attacker: 
 async def test_hostile_documents(operation: Operation, attacker: Attacker) -> None:
     for what, value in VALUES.items():
         await attacker.send(f"a body that is {what}", content=value, headers=JSON)
-        unknown = 422 if value in {"true", '""', "[]", "{}", "null"} else None
+        unknown = 400 if what not in JSON_VALUES else 422 if value in {"true", '""', "[]", "{}", "null"} else None
         await attacker.send(f"an unknown field that is {what}", content=f'{{"nonsense": {value}}}', headers=JSON, status=unknown)
     for what, name in (("NUL", r"\u0000"), ("a lone surrogate", r"\ud800"), ("long", LONG), ("a pointer", "~/~01")):
         await attacker.send(f"a field named {what}", content=f'{{"{name}": 1}}', headers=JSON, status=422)
@@ -275,7 +290,7 @@ async def test_hostile_headers(operation: Operation, attacker: Attacker) -> None
     for name in names:
         await attacker.send(f"{name}: NUL", **{**body, "headers": {**body.get("headers", {}), name: b"\x00"}})
     await attacker.send("too large a header", headers={"X-Large": "a" * 20_000}, status=431)
-    await attacker.send("too many headers", headers={f"X-{index}": "a" * 10 for index in range(2000)}, status=431)
+    await attacker.send("too many headers", headers={f"X-{index}": "a" * 10 for index in range(1100)}, status=431)
 
 
 @those()
@@ -344,7 +359,7 @@ async def test_hostile_values_of_each_field(
     elif field.kind or get_origin(field.type) is dict:
         shapes += ['{{"slug": {}}}', '{{"en": {}}}', '{{"length_m": [{}]}}']
     async with application.client(tokens["writer"]) as client:
-        for what, value in VALUES.items():
+        for what, value in JSON_VALUES.items():
             for shape in shapes if what in NESTED else shapes[:1]:
                 content = document.replace('"@"', shape.format(value))
                 current = {"If-Match": (await client.get(f"/api/v1/{kind}{path}")).headers["etag"]} if path else {}

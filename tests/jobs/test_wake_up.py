@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -19,7 +22,7 @@ from fastapi_application.core.config import Settings, TasksSettings, get_setting
 from fastapi_application.create_fastapi_app import create_fastapi_app
 from fastapi_application.jobs import wake_up
 from fastapi_application.jobs import worker as worker_module
-from fastapi_application.jobs.broker import QUEUE, WAKE_UP_TASK, create_broker, on_wake_up
+from fastapi_application.jobs.broker import QUEUE, WAKE_UP_TASK, create_broker, on_wake_up, send_wake_up
 from fastapi_application.jobs.wake_up import listening, wake_ups
 from tests.support.application import Application
 from tests.support.jobs import a_job, leave, until, until_done, working
@@ -28,6 +31,8 @@ from tests.support.network import door
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from taskiq import AsyncBroker
 
     from fastapi_application.jobs.registry import JobContext
     from tests.support.jobs import Connection
@@ -155,6 +160,32 @@ async def test_listening_ends_when_it_is_told_to(own_broker: Settings, broker_re
         return asyncio.all_tasks() <= before
 
     await until(is_over)
+
+
+async def _has_woken(sender: AsyncBroker, wake: asyncio.Event) -> bool:
+    """Send again each time: a message may go to a listener that has just left."""
+    await send_wake_up(sender)
+    return wake.is_set()
+
+
+async def test_whoever_stops_listening_in_the_midst_of_messages_leaves_nothing_open(
+    own_broker: Settings, broker_redis: redis.asyncio.Redis
+) -> None:
+    sender = create_broker(own_broker)
+    await sender.startup()
+    gc.collect()
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        for turns in range(40):
+            wake = asyncio.Event()
+            async with listening(own_broker, wake):
+                await until(partial(_has_woken, sender, wake))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        gc.collect()
+    await sender.shutdown()
+    assert [str(warning.message) for warning in left] == []
+    assert (await broker_redis.xpending(QUEUE, QUEUE))["pending"] == 0
 
 
 def test_redis_is_the_broker_unless_another_is_named() -> None:

@@ -57,8 +57,9 @@ class Pages:
     async def warm(self) -> None:
         """Make each of them a hit."""
         for path in self.paths:
-            await self.anonymous.get(path)
             answer = await self.anonymous.get(path)
+            if not status_of(answer).startswith("hit"):
+                answer = await self.anonymous.get(path)
             assert status_of(answer).startswith("hit"), (path, answer.status_code, answer.text)
 
     async def assert_fresh(self) -> None:
