@@ -15,6 +15,7 @@ _STATEMENTS = """
     ALTER ROLE {role} SET idle_in_transaction_session_timeout = '5s';
     ALTER ROLE {role} SET jit = off;
     ALTER ROLE {role} SET random_page_cost = 1.1;
+    ALTER ROLE {role} SET max_parallel_workers_per_gather = 0;
     ALTER DATABASE {database} OWNER TO {owner};
     ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
     ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE ON SEQUENCES TO {role};

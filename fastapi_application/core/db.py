@@ -84,6 +84,8 @@ def create_engine(
         server_settings |= {
             "jit": "off",
             "random_page_cost": "1.1",
+            # To start a process takes longer than most statements; many requests at once use all cores anyway.
+            "max_parallel_workers_per_gather": "0",
             # Those of the role, which are for what passes PgBouncer, are not for what takes its time.
             **(SERVER_TIMEOUTS if bounded else NO_TIMEOUTS),
             **({} if durable else {"synchronous_commit": "off"}),

@@ -1,0 +1,287 @@
+"""The statement behind a page of a list: one text for all values, built once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache, lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    Text,
+    Uuid,
+    any_,
+    cast,
+    column,
+    func,
+    inspect,
+    literal_column,
+    select,
+    table,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlalchemy.types import TypeEngine
+
+from fastapi_application.crud.counts import kept_count, kept_group_count
+from fastapi_application.crud.list_query import (
+    MAX_DEPTH,
+    Asked,
+    LinkTo,
+    Placeholders,
+    entity_id,
+    filters_of,
+)
+from fastapi_application.crud.models import EntityModel
+from fastapi_application.crud.order import SortKey, keyset, parse_sort, sort_keys
+from fastapi_application.crud.read_query import as_text, json_list, select_json, utc_text
+
+PAGE = "page"
+DEPTHS = (100, 1000, MAX_DEPTH)
+"""How far a page may reach, for the planner: of a limit that is a parameter it assumes a tenth of all rows."""
+FEW = 2000
+"""So many rows are fetched and sorted; of more, the first are found by walking through all in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What decides the text of the statement behind a page."""
+
+    model: type[EntityModel]
+    schema: type[BaseModel]
+    everything: bool
+    given: tuple[tuple[str, Any], ...]
+    """The filters that have a value, each with the form of that."""
+    has_ids: bool
+    sort: tuple[str, ...]
+    only: frozenset[str]
+    include: frozenset[str]
+    depth: int
+    """How many entries stand before the end of the page, at most: with this PostgreSQL chooses how to find them."""
+    after: tuple[bool, ...] | None
+    """None for a numbered page; for one behind a cursor, which of the values there are null, or nothing at the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The text, and what it takes."""
+
+    text: str
+    names: tuple[str, ...]
+    """Of its parameters."""
+
+    async def run(self, session: AsyncSession, values: dict[str, Any]) -> Any:
+        """Return the one row."""
+        parameters = tuple(values[name] for name in self.names)
+        return (await (await session.connection()).exec_driver_sql(self.text, parameters)).one()
+
+
+def keys_of(model: type[EntityModel], schema: type[BaseModel], sort: tuple[str, ...]) -> list[SortKey]:
+    """Return the total order that the names of fields mean."""
+    return parse_sort(sort, sort_keys(model, schema))
+
+
+def type_of(model: type[EntityModel], key: SortKey) -> TypeEngine[Any]:
+    """Return the type of what a key orders by."""
+    return inspect(model).column_attrs[key.attribute].columns[0].type
+
+
+@lru_cache(maxsize=512)
+def statement_of(form: Form) -> Statement:
+    """Build the statement once for all who ask for the same with other values: SQLAlchemy takes longer for it than PostgreSQL."""
+    return _Builder(form).statement()
+
+
+@dataclass(frozen=True, slots=True)
+class _OneLink:
+    """A filter that names one entity, which those that match are linked to."""
+
+    name: str
+    link: LinkTo
+    identifier: ColumnElement[Any]
+
+    @property
+    def source(self) -> str:
+        """The column by which such links are counted."""
+        return f"{self.link.model.__tablename__}.{self.link.model.__target__}_id"
+
+    def anew(self) -> tuple[LinkTo, ColumnElement[bool]]:
+        """Return the link under another name, and the condition that it leads to the entity."""
+        link = replace(self.link, link=aliased(self.link.model))
+        return link, link.target_id == self.identifier
+
+
+class _Builder:
+    """Builds the statement behind a page.
+
+    One plan serves all values, and PostgreSQL cannot tell before how many entries match. So the statement finds out first: the
+    ids of what matches, in no order and up to a number. Few are fetched and sorted. Of many, the first are found by walking
+    through all in their order; a list of what one entity is linked to walks through its links alone, which know the names.
+    """
+
+    def __init__(self, form: Form) -> None:
+        """Start the text."""
+        self.form = form
+        self.asked = Placeholders()
+        self.entity: Any = _listed(form.model)
+        self.keys = keys_of(form.model, form.schema, form.sort)
+        self.filters = filters_of(form.model, form.schema, everything=form.everything)
+        self.one_link = next(self._single_links(), None)
+        public = None if form.everything else form.model.is_public(self.entity)
+        self.visible = [] if public is None else [public]
+        self.where = [*self._conditions(), *self.visible]
+        if form.after:
+            types = [type_of(form.model, key) for key in self.keys]
+            values = [None if is_null else self.asked(f"after.{n}", types[n]) for n, is_null in enumerate(form.after)]
+            self.where.append(keyset(self.entity, self.keys, values))
+
+    def statement(self) -> Statement:
+        """Return the text and its parameters."""
+        query = self._numbered() if self.form.after is None else self._after_cursor()
+        return Statement(as_text(query), tuple(self.asked.names))
+
+    def _single_links(self) -> Iterator[_OneLink]:
+        """Return the filters that name one entity that everybody sees, each with the id of that."""
+        for name, form in self.form.given:
+            link = self.filters[name].link
+            if link is not None and form is True and link.is_open and link.is_pair:
+                yield _OneLink(name, link, entity_id(link.target, self._part_of(name)))
+
+    def _conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Return all conditions but that of the one link, through which its entities are found."""
+        for name, form in self.form.given:
+            condition = self.filters[name].condition
+            if condition is not None and (self.one_link is None or name != self.one_link.name):
+                yield condition(self.entity, form, self._part_of(name))
+        if self.form.has_ids:
+            yield self.entity.id == any_(self.asked("ids", ARRAY(Uuid())))
+
+    def _part_of(self, name: str) -> Asked:
+        return lambda part, type_: self.asked(f"{name}.{part}", type_)
+
+    # --- what matches -----------------------------------------------------------------------------------------------
+
+    @property
+    def _is_filtered(self) -> bool:
+        return bool(self.form.given) or self.form.has_ids
+
+    @property
+    def _is_one_link_alone(self) -> bool:
+        return self.one_link is not None and len(self.form.given) == 1 and not self.form.has_ids and not self.form.after
+
+    @property
+    def _walks_links(self) -> bool:
+        return self.one_link is not None and self.keys[0].attribute == "sort_name"
+
+    def _ids(self) -> Select[Any]:
+        """All that matches, in no order."""
+        if self.one_link is None:
+            return select(self.entity.id).where(*self.where)
+        link, is_linked = self.one_link.anew()
+        found = select(link.owner_id).where(is_linked)
+        return found.where(link.owner_id == self.entity.id, *self.where) if self.where else found
+
+    def _matching(self, limit: int) -> CTE | None:
+        """The ids of what a client asked for, up to a number; None where nobody needs them."""
+        return self._ids().limit(limit).cte("matching") if self._is_filtered else None
+
+    def _kept_total(self) -> ColumnElement[int] | None:
+        """The number of all, where triggers keep it."""
+        if self.visible and not self.form.model.is_public_by_itself:
+            return None
+        exact, public = _count(self._ids().subquery()), bool(self.visible)
+        if self.one_link is not None and self._is_one_link_alone:
+            return kept_group_count(self.one_link.source, self.one_link.identifier, exact, public=public)
+        return None if self._is_filtered else kept_count(self.form.model, exact, public=public)
+
+    # --- the page ---------------------------------------------------------------------------------------------------
+
+    def _numbered(self) -> Select[Any]:
+        kept = self._kept_total()
+        matching = self._matching(MAX_DEPTH + 1 if kept is None else FEW + 1)
+        size, offset = self.asked("size", BigInteger()), self.asked("offset", BigInteger())
+        rows = self._rows(matching, size, offset)
+        total = kept if kept is not None else _count(self._ids().subquery() if matching is None else matching)
+        return select(self._items(), total).add_cte(rows.cte(PAGE))
+
+    def _after_cursor(self) -> Select[Any]:
+        size = self.asked("size", BigInteger())
+        found = self._rows(self._matching(FEW + 1), self.asked("limit", BigInteger())).cte("found")
+        last = select(*self._key_values(found)).where(found.c.n == size)
+        page = select(found).where(found.c.n <= size).cte(PAGE)
+        return select(self._items(), _count(found), cast(json_list(last), Text)).add_cte(page)
+
+    def _rows(self, matching: CTE | None, limit: ColumnElement[int], offset: ColumnElement[int] | None = None) -> Select[Any]:
+        """The ids of a page with their numbers, and with the values that they are ordered by.
+
+        Numbered is what the page has, not all that matches: PostgreSQL would sort the whole of it.
+        """
+        few, many = (rows.limit(self.form.depth) for rows in (self._ordered(), self._walk()))
+        if matching is None or (self._walks_links and self._is_one_link_alone):
+            found = many.subquery()
+        else:
+            is_few = _count(matching) <= FEW
+            few = few.where(self.entity.id == any_(func.array(select(*matching.c).scalar_subquery())), is_few)
+            found = union_all(few, many.where(~is_few)).subquery()
+        page = select(found).order_by(*self._order_of(found)).limit(limit).offset(offset).subquery()
+        return select(page, func.row_number().over(order_by=self._order_of(page)).label("n"))
+
+    def _order_of(self, rows: Subquery) -> list[ColumnElement[Any]]:
+        return [key.ordered(rows.c[f"k{index}"]) for index, key in enumerate(self.keys)]
+
+    def _ordered(self, *names: ColumnElement[str]) -> Select[Any]:
+        """All entities in their order, by these names if there are any."""
+        columns = [*names, *(getattr(self.entity, key.attribute) for key in self.keys[len(names) :])]
+        labelled = [column.label(f"k{index}") for index, column in enumerate(columns)]
+        return select(self.entity.id, *labelled).order_by(*(key.ordered(column) for key, column in zip(self.keys, columns, strict=True)))
+
+    def _walk(self) -> Select[Any]:
+        """All that match, in their order."""
+        if self.one_link is None:
+            return self._ordered().where(*self.where)
+        link, is_linked = self.one_link.anew()
+        if self._walks_links:
+            return self._ordered(link.link.sort_name).where(is_linked, link.owner_id == self.entity.id, *self.where)
+        # An array of one: PostgreSQL takes it for ten, and so for many, which it is.
+        linked = link.target_id == any_(func.array(select(self.one_link.identifier).scalar_subquery()))
+        return self._ordered().where(select(link.link.position).where(link.owner_id == self.entity.id, linked).exists(), *self.where)
+
+    def _items(self) -> ColumnElement[str]:
+        form = self.form
+        return literal_column(_items_sql(form.model, form.schema, form.only, form.include, everything=form.everything), Text)
+
+    def _key_values(self, rows: CTE) -> list[ColumnElement[Any]]:
+        """The sort values as JSON that reads back to the same values."""
+        columns = [rows.c[f"k{index}"] for index in range(len(self.keys))]
+        return [(utc_text(column) if column.type.python_type is datetime else column).label(column.key) for column in columns]
+
+
+@cache
+def _listed(model: type[EntityModel]) -> Any:
+    """Return the alias of a kind in the queries of its lists: SQLAlchemy finds the columns of a new one anew, in milliseconds."""
+    return aliased(model)
+
+
+@lru_cache(maxsize=256)
+def _items_sql(
+    model: type[EntityModel], schema: type[BaseModel], only: frozenset[str], include: frozenset[str], *, everything: bool
+) -> str:
+    """Return the expression that renders the items of the rows in `page`, as text: SQLAlchemy would walk through it at each use."""
+    entity, rows = aliased(model), table(PAGE, column("id", Uuid), column("n", Integer))
+    columns = select_json(schema, entity, everything=everything, only=only, include=include)
+    items = cast(json_list(select(*columns).select_from(entity).join(rows, rows.c.id == entity.id).order_by(rows.c.n)), Text)
+    return as_text(items)
+
+
+def _count(rows: Any) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows).scalar_subquery()
