@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, lru_cache
@@ -26,6 +26,7 @@ from sqlalchemy import (
     literal_column,
     select,
     table,
+    true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -125,8 +126,9 @@ class _Builder:
     """Builds the statement behind a page.
 
     One plan serves all values, and PostgreSQL cannot tell before how many entries match. So the statement finds out first: the
-    ids of what matches, in no order and up to a number. Few are fetched and sorted. Of many, the first are found by walking
-    through all in their order; a list of what one entity is linked to walks through its links alone, which know the names.
+    ids of what matches, in no order and up to a number. Few are fetched and sorted. If more are known, all entries are passed in
+    their order until enough of them are among those; of too many to know, until enough match. A list of what one entity is
+    linked to passes its links alone, which know the names.
     """
 
     def __init__(self, form: Form) -> None:
@@ -137,6 +139,7 @@ class _Builder:
         self.keys = keys_of(form.model, form.schema, form.sort)
         self.filters = filters_of(form.model, form.schema, everything=form.everything)
         self.one_link = next(self._single_links(), None)
+        self.counted: CTE | None = None
         public = None if form.everything else form.model.is_public(self.entity)
         self.visible = [] if public is None else [public]
         self.where = [*self._conditions(), *self.visible]
@@ -195,6 +198,11 @@ class _Builder:
         """The ids of what a client asked for, up to a number; None where nobody needs them."""
         return self._ids().limit(limit).cte("matching") if self._is_filtered else None
 
+    def _how_many(self, matching: CTE) -> ColumnElement[int]:
+        """The number of what matches, counted once for all who ask."""
+        self.counted = self.counted if self.counted is not None else select(func.count().label("n")).select_from(matching).cte("counted")
+        return select(self.counted.c.n).scalar_subquery()
+
     def _kept_total(self) -> ColumnElement[int] | None:
         """The number of all, where triggers keep it."""
         if self.visible and not self.form.model.is_public_by_itself:
@@ -208,33 +216,40 @@ class _Builder:
 
     def _numbered(self) -> Select[Any]:
         kept = self._kept_total()
-        matching = self._matching(MAX_DEPTH + 1 if kept is None else FEW + 1)
+        known = MAX_DEPTH if kept is None else FEW
+        matching = self._matching(known + 1)
         size, offset = self.asked("size", BigInteger()), self.asked("offset", BigInteger())
-        rows = self._rows(matching, size, offset)
-        total = kept if kept is not None else _count(self._ids().subquery() if matching is None else matching)
-        return select(self._items(), total).add_cte(rows.cte(PAGE))
+        rows = self._rows(matching, known, size, offset)
+        exact = _count(self._ids().subquery()) if matching is None else self._how_many(matching)
+        return select(self._items(), exact if kept is None else kept).add_cte(rows.cte(PAGE))
 
     def _after_cursor(self) -> Select[Any]:
         size = self.asked("size", BigInteger())
-        found = self._rows(self._matching(FEW + 1), self.asked("limit", BigInteger())).cte("found")
+        found = self._rows(self._matching(FEW + 1), FEW, self.asked("limit", BigInteger())).cte("found")
         last = select(*self._key_values(found)).where(found.c.n == size)
         page = select(found).where(found.c.n <= size).cte(PAGE)
         return select(self._items(), _count(found), cast(json_list(last), Text)).add_cte(page)
 
-    def _rows(self, matching: CTE | None, limit: ColumnElement[int], offset: ColumnElement[int] | None = None) -> Select[Any]:
+    def _rows(self, matching: CTE | None, known: int, limit: ColumnElement[int], offset: ColumnElement[int] | None = None) -> Select[Any]:
         """The ids of a page with their numbers, and with the values that they are ordered by.
 
         Numbered is what the page has, not all that matches: PostgreSQL would sort the whole of it.
         """
-        few, many = (rows.limit(self.form.depth) for rows in (self._ordered(), self._walk()))
         if matching is None or (self._walks_links and self._is_one_link_alone):
-            found = many.subquery()
+            found = self._walk(self.where).limit(self.form.depth).subquery()
         else:
-            is_few = _count(matching) <= FEW
-            few = few.where(self.entity.id == any_(func.array(select(*matching.c).scalar_subquery())), is_few)
-            found = union_all(few, many.where(~is_few)).subquery()
+            found = union_all(*(rows.limit(self.form.depth) for rows in self._ways(matching, known))).subquery()
         page = select(found).order_by(*self._order_of(found)).limit(limit).offset(offset).subquery()
         return select(page, func.row_number().over(order_by=self._order_of(page)).label("n"))
+
+    def _ways(self, matching: CTE, known: int) -> Iterator[Select[Any]]:
+        """The ways to find the first of what matches, of which one is taken."""
+        count = self._how_many(matching)
+        fetched = self.entity.id == any_(func.array(select(*matching.c).scalar_subquery()))
+        yield self._ordered().where(fetched, count <= FEW)
+        if known > FEW:
+            yield self._walk([], among=matching).where(count > FEW, count <= known)
+        yield self._walk(self.where).where(count > known)
 
     def _order_of(self, rows: Subquery) -> list[ColumnElement[Any]]:
         return [key.ordered(rows.c[f"k{index}"]) for index, key in enumerate(self.keys)]
@@ -245,16 +260,17 @@ class _Builder:
         labelled = [column.label(f"k{index}") for index, column in enumerate(columns)]
         return select(self.entity.id, *labelled).order_by(*(key.ordered(column) for key, column in zip(self.keys, columns, strict=True)))
 
-    def _walk(self) -> Select[Any]:
-        """All that match, in their order."""
-        if self.one_link is None:
-            return self._ordered().where(*self.where)
+    def _walk(self, where: Sequence[ColumnElement[bool]], among: CTE | None = None) -> Select[Any]:
+        """All that match, in their order; `among` has the ids of all that do."""
+        if self.one_link is None or (among is not None and not self._walks_links):
+            return self._ordered().where(*where, *_is_among(self.entity.id, among))
         link, is_linked = self.one_link.anew()
         if self._walks_links:
-            return self._ordered(link.link.sort_name).where(is_linked, link.owner_id == self.entity.id, *self.where)
+            owned = (is_linked, link.owner_id == self.entity.id)
+            return self._ordered(link.link.sort_name).where(*owned, *where, *_is_among(link.owner_id, among))
         # An array of one: PostgreSQL takes it for ten, and so for many, which it is.
         linked = link.target_id == any_(func.array(select(self.one_link.identifier).scalar_subquery()))
-        return self._ordered().where(select(link.link.position).where(link.owner_id == self.entity.id, linked).exists(), *self.where)
+        return self._ordered().where(select(link.link.position).where(link.owner_id == self.entity.id, linked).exists(), *where)
 
     def _items(self) -> ColumnElement[str]:
         form = self.form
@@ -281,6 +297,11 @@ def _items_sql(
     columns = select_json(schema, entity, everything=everything, only=only, include=include)
     items = cast(json_list(select(*columns).select_from(entity).join(rows, rows.c.id == entity.id).order_by(rows.c.n)), Text)
     return as_text(items)
+
+
+def _is_among(identifier: ColumnElement[Any], among: CTE | None) -> list[ColumnElement[bool]]:
+    """Look into a hash table for each row, in the order of the rows: `IS TRUE` keeps the planner from a join, which has none."""
+    return [] if among is None else [identifier.in_(select(*among.c)).is_(true())]
 
 
 def _count(rows: Any) -> ColumnElement[int]:

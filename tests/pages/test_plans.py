@@ -88,6 +88,45 @@ async def test_a_large_table_is_read_by_an_index(path: str, application: Applica
     assert any("Index" in plan for plan in plans)
 
 
+_OF = "EXISTS (SELECT FROM aircraft_country AS l JOIN country AS c ON c.id = l.country_id WHERE l.aircraft_id = a.id AND c.code IN ({}))"
+_IN = "first_flight_earliest <= 715875 AND first_flight_latest >= 706379"  # 1935 to 1960
+# What is asked for, the same in SQL, and how many there are, so that each way of finding the first of them is taken.
+WAYS = {
+    "sort=-name": ("true", "sort_name DESC NULLS LAST", 10_001),
+    "country=SU": (_OF.format("'SU'"), "sort_name", 10_001),
+    "country=SU&sort=-name": (_OF.format("'SU'"), "sort_name DESC NULLS LAST", 10_001),
+    "country=SU&sort=-max_speed_kmh": (_OF.format("'SU'"), "max_speed_kmh DESC NULLS LAST", 10_001),
+    "country=SU,US&sort=max_speed_kmh": (_OF.format("'SU', 'US'"), "max_speed_kmh", 10_001),
+    "country=SU&first_flight=1935/1960&sort=-max_speed_kmh": (f"{_OF.format("'SU'")} AND {_IN}", "max_speed_kmh DESC NULLS LAST", 2001),
+    "country=SU&first_flight=1935/1960": (f"{_OF.format("'SU'")} AND {_IN}", "sort_name", 2001),
+    "first_flight=1935/1960&sort=-created_at,-max_speed_kmh": (_IN, "created_at DESC, max_speed_kmh DESC NULLS LAST", 10_001),
+    "country=IT&sort=-wingspan_m": (_OF.format("'IT'"), "wingspan_m DESC NULLS LAST", 172),
+    "category=glider": ("category = 'glider'", "sort_name", 172),
+}
+
+
+@pytest.mark.parametrize("query", WAYS)
+async def test_of_few_and_of_many_the_same_are_found(query: str, application: Application, many: str) -> None:
+    condition, order, least = WAYS[query]
+    async with connection_to(many) as connection:
+        rows = await connection.fetch(f"SELECT id FROM aircraft AS a WHERE {condition} ORDER BY {order}, id")  # noqa: S608 - from above
+    expected = [str(row["id"]) for row in rows]
+    assert least <= len(expected) <= {172: 2000, 2001: 10_000}.get(least, 100_000)
+    async with application.client() as client:
+        for page in (1, 7, 500):
+            shown = body(await client.get(f"/api/v1/aircraft?{query}&page={page}&size=20"))
+            assert [item["id"] for item in shown["items"]] == expected[(page - 1) * 20 : page * 20]
+            if query == "sort=-name":
+                assert (shown["total"], shown["total_exact"]) == (len(expected), True)
+            else:
+                assert (shown["total"], shown["total_exact"]) == (min(len(expected), 10_000), len(expected) <= 10_000)
+        cursor, seen = "", []
+        for _ in range(3):
+            shown = body(await client.get(f"/api/v1/aircraft?{query}&size=40&cursor={cursor}"))
+            cursor, seen = shown["next_cursor"], [*seen, *(item["id"] for item in shown["items"])]
+        assert seen == expected[:120]
+
+
 def test_the_check_sees_a_whole_table() -> None:
     assert list(whole_tables("->  Parallel Seq Scan on aircraft  (cost=0)\n Seq Scan on article a")) == ["aircraft", "article"]
 
