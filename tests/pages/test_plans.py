@@ -120,7 +120,7 @@ async def test_of_few_and_of_many_the_same_are_found(query: str, application: Ap
                 assert (shown["total"], shown["total_exact"]) == (len(expected), True)
             else:
                 assert (shown["total"], shown["total_exact"]) == (min(len(expected), 10_000), len(expected) <= 10_000)
-        cursor, seen = "", []
+        cursor, seen = "", list[str]()
         for _ in range(3):
             shown = body(await client.get(f"/api/v1/aircraft?{query}&size=40&cursor={cursor}"))
             cursor, seen = shown["next_cursor"], [*seen, *(item["id"] for item in shown["items"])]
