@@ -30,14 +30,14 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, asyncpg
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from fastapi_application.core.dates import Edtf, parse_edtf
 from fastapi_application.crud.fields import SchemaField, fields_of
 from fastapi_application.crud.models import EntitySlug, Link
 from fastapi_application.crud.order import sort_keys
-from fastapi_application.crud.read_query import column_attribute, includable, target_of
+from fastapi_application.crud.read_query import DIALECT, column_attribute, includable, target_of
 from fastapi_application.crud.schemas import Name, is_country_code, is_slug, parse_uuid
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ class ListParams(Params):
 type Condition = ColumnElement[bool]
 type Asked = Callable[[str, TypeEngine[Any]], ColumnElement[Any]]
 """Stands for a part of what a client asks for, of a type, in the text of a statement."""
-_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Placeholders:
@@ -110,7 +109,7 @@ class Placeholders:
         """Return the parameter of a name."""
         if name not in self.names:
             self.names.append(name)
-        return literal_column(f"CAST(${self.names.index(name) + 1} AS {_without_collation(type_).compile(_DIALECT)})", type_)
+        return literal_column(f"CAST(${self.names.index(name) + 1} AS {_without_collation(type_).compile(DIALECT)})", type_)
 
 
 def _without_collation(type_: TypeEngine[Any]) -> TypeEngine[Any]:

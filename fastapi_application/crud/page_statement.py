@@ -72,6 +72,11 @@ class Form:
     after: tuple[bool, ...] | None
     """None for a numbered page; for one behind a cursor, which of the values there are null, or nothing at the start."""
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything is asked for but an order."""
+        return bool(self.given) or self.has_ids
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -142,7 +147,11 @@ class _Builder:
         self.counted: CTE | None = None
         public = None if form.everything else form.model.is_public(self.entity)
         self.visible = [] if public is None else [public]
-        self.where = [*self._conditions(), *self.visible]
+        # All but the one link, through which its entities are found.
+        others = (name for name, _ in form.given if self.one_link is None or name != self.one_link.name)
+        self.where = [*self._conditions(*others), *self.visible]
+        if form.has_ids:
+            self.where.append(self.entity.id == any_(self.asked("ids", ARRAY(Uuid()))))
         if form.after:
             types = [type_of(form.model, key) for key in self.keys]
             values = [None if is_null else self.asked(f"after.{n}", types[n]) for n, is_null in enumerate(form.after)]
@@ -160,23 +169,17 @@ class _Builder:
             if link is not None and form is True and link.is_open and link.is_pair:
                 yield _OneLink(name, link, entity_id(link.target, self._part_of(name)))
 
-    def _conditions(self) -> Iterator[ColumnElement[bool]]:
-        """Return all conditions but that of the one link, through which its entities are found."""
+    def _conditions(self, *names: str) -> Iterator[ColumnElement[bool]]:
+        """Return the conditions of these filters."""
         for name, form in self.form.given:
             condition = self.filters[name].condition
-            if condition is not None and (self.one_link is None or name != self.one_link.name):
+            if condition is not None and name in names:
                 yield condition(self.entity, form, self._part_of(name))
-        if self.form.has_ids:
-            yield self.entity.id == any_(self.asked("ids", ARRAY(Uuid())))
 
     def _part_of(self, name: str) -> Asked:
         return lambda part, type_: self.asked(f"{name}.{part}", type_)
 
     # --- what matches -----------------------------------------------------------------------------------------------
-
-    @property
-    def _is_filtered(self) -> bool:
-        return bool(self.form.given) or self.form.has_ids
 
     @property
     def _is_one_link_alone(self) -> bool:
@@ -196,7 +199,7 @@ class _Builder:
 
     def _matching(self, limit: int) -> CTE | None:
         """The ids of what a client asked for, up to a number; None where nobody needs them."""
-        return self._ids().limit(limit).cte("matching") if self._is_filtered else None
+        return self._ids().limit(limit).cte("matching") if self.form.is_filtered else None
 
     def _how_many(self, matching: CTE) -> ColumnElement[int]:
         """The number of what matches, counted once for all who ask."""
@@ -210,7 +213,7 @@ class _Builder:
         exact, public = _count(self._ids().subquery()), bool(self.visible)
         if self.one_link is not None and self._is_one_link_alone:
             return kept_group_count(self.one_link.source, self.one_link.identifier, exact, public=public)
-        return None if self._is_filtered else kept_count(self.form.model, exact, public=public)
+        return None if self.form.is_filtered else kept_count(self.form.model, exact, public=public)
 
     # --- the page ---------------------------------------------------------------------------------------------------
 
@@ -268,9 +271,8 @@ class _Builder:
         if self._walks_links:
             owned = (is_linked, link.owner_id == self.entity.id)
             return self._ordered(link.link.sort_name).where(*owned, *where, *_is_among(link.owner_id, among))
-        # An array of one: PostgreSQL takes it for ten, and so for many, which it is.
-        linked = link.target_id == any_(func.array(select(self.one_link.identifier).scalar_subquery()))
-        return self._ordered().where(select(link.link.position).where(link.owner_id == self.entity.id, linked).exists(), *where)
+        # The filter's own condition has an array of one: PostgreSQL takes it for ten, and so for many, which it is.
+        return self._ordered().where(*self._conditions(self.one_link.name), *where)
 
     def _items(self) -> ColumnElement[str]:
         form = self.form

@@ -71,8 +71,9 @@ class PageQuery:
             raise ValidationFailedError(errors=[FieldError("/query/page", "page_too_deep", detail)])
         values = {**self._values, "size": size, "offset": (page - 1) * size}
         depth = next(depth for depth in DEPTHS if page * size <= depth)
-        items, total = await statement_of(self._form(depth, None)).run(session, values)
-        exact = not self._is_filtered or total <= MAX_DEPTH
+        form = self._form(depth, None)
+        items, total = await statement_of(form).run(session, values)
+        exact = not form.is_filtered or total <= MAX_DEPTH
         shown = total if exact else MAX_DEPTH
         pages = -(-shown // size)
         tail = {"total": shown, "total_exact": exact, "page": page, "size": size, "pages": pages}
@@ -103,10 +104,6 @@ class PageQuery:
             return tags_of_page(self.model, self.schema, body, looked_up | included_tags(self.model, self._shown("include")))
 
         return Page(body, has_next, tags, next_cursor)
-
-    @property
-    def _is_filtered(self) -> bool:
-        return bool(self.given) or self.parameters.ids is not None
 
     def _form(self, depth: int, after: tuple[bool, ...] | None) -> Form:
         given = tuple((name, spec.form(value, self.parameters)) for name, (spec, value) in self.given.items() if spec.condition is not None)

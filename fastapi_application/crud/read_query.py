@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 REVERSE_LIST_LENGTH = 20
-_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
+DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _TIMESTAMP_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
@@ -94,7 +94,7 @@ class ReverseCount(Reverse):
 
 def as_text(query: ClauseElement) -> str:
     """Return the SQL of a query that has no parameters but those that it names itself (`$1`), with its constants in it."""
-    return str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+    return str(query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def select_json(
